@@ -1,0 +1,58 @@
+import type { DocumentSet } from './documents.ts'
+import type { ClusterName, EpochMs, SourceName } from './names.ts'
+import type { OverrideSet } from './override.ts'
+import type { Problem } from './problem.ts'
+import type { Heartbeat, Sample } from './sample.ts'
+
+/** Everything that can alter the snapshot. Plain JSON; `at` is when it reached us. */
+export type Change =
+  /** A source's whole set, read and checked; it replaces what that source said before. */
+  | {
+      readonly kind: 'documents-accepted'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly hash: string
+      readonly set: DocumentSet
+      readonly problems: readonly Problem[]
+      readonly by?: string
+      readonly fromDisk?: boolean
+    }
+  /** A source's set that can't be used: its last good one stays. */
+  | {
+      readonly kind: 'documents-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly problems: readonly Problem[]
+    }
+  | {
+      readonly kind: 'overrides-accepted'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly set: OverrideSet
+    }
+  | {
+      readonly kind: 'overrides-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly problems: readonly Problem[]
+    }
+  | {
+      readonly kind: 'samples-arrived'
+      readonly at: EpochMs
+      readonly samples: readonly Sample[]
+      readonly heartbeats: readonly Heartbeat[]
+    }
+  /** The clusters Envoy is known to have; null: nobody asks Envoy, all are taken to exist. */
+  | { readonly kind: 'clusters-known'; readonly at: EpochMs; readonly clusters: readonly ClusterName[] | null }
+  | { readonly kind: 'time-passed'; readonly at: EpochMs }
+
+/** A change's kind. */
+export type ChangeKind = Change['kind']

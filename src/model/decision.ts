@@ -1,0 +1,69 @@
+import type { Constraint, Reason } from './reason.ts'
+import type { ClassName, ClusterName, EpochMs, PolicyRef, SourceName, TargetName } from './names.ts'
+
+/** One thing that kept a target from being chosen: the number, the limit in force, and how old the number was. */
+export interface Because {
+  readonly target: TargetName
+  readonly constraint: Constraint
+  /** What was seen; a word where the constraint has no number. */
+  readonly measured?: number | string
+  readonly op?: '<=' | '>=' | '==' | 'in'
+  /** The limit in force: for a target that had been left, its resume value. */
+  readonly limit?: number | string
+  readonly unit?: string
+  /** Age of the sample when the decision was made. */
+  readonly ageMs?: number
+  readonly source?: SourceName
+}
+
+/** The part of a decision that depends on its action. */
+export type Outcome =
+  | { readonly action: 'route'; readonly target: TargetName; readonly cluster: ClusterName }
+  | {
+      readonly action: 'degrade'
+      readonly target: TargetName
+      readonly cluster: ClusterName
+      readonly model: string
+      readonly rewriteBody: boolean
+    }
+  | { readonly action: 'queue'; readonly holdMsMax: number }
+  | { readonly action: 'delay'; readonly status: number; readonly retryAfterMs: number; readonly until?: string }
+  | { readonly action: 'deny'; readonly status: number; readonly retryAfterMs?: number }
+  /** No header is touched: the route Envoy had chosen already stands (reasons `no-policy` and `routing-disabled`). */
+  | { readonly action: 'route'; readonly target?: undefined; readonly cluster?: undefined }
+
+/** What all decisions say, whatever the action. */
+export interface DecisionCommon {
+  readonly id: string
+  readonly at: EpochMs
+  readonly class: ClassName
+  readonly reason: Reason
+  /** At most BECAUSE_MAX entries, in ladder order; `becauseCounts` has the rest. */
+  readonly because: readonly Because[]
+  /** How often each constraint kept a target away, the listed ones included. Absent where nothing did. */
+  readonly becauseCounts?: Readonly<Record<string, number>>
+  /** The tiers as the policy has them. */
+  readonly ladder: readonly (readonly string[])[]
+  /** What would have been next: site or target names, then actions. */
+  readonly next: readonly string[]
+  readonly policy: PolicyRef | null
+  readonly policyHash: string | null
+  /** The snapshot's revision. */
+  readonly revision: number
+  /** Flags that had a say, the winner first; none until flags exist. */
+  readonly layers: readonly { readonly layer: string; readonly flag: string; readonly variant: string }[]
+  /** The id of the override that had a say. */
+  readonly override: string | null
+  readonly arm: string | null
+  readonly session: 'none' | 'kept' | 'new' | 'moved' | 'expired' | 'invalid' | 'mismatch'
+  /** `target signal` pairs whose required signal was stale. */
+  readonly stale: readonly string[]
+  /** `target signal` pairs that passed because too few events stand behind the number. */
+  readonly insufficient: readonly string[]
+}
+
+/** The answer to one request. */
+export type Decision = DecisionCommon & Outcome
+
+/** How many reasons a decision carries; the full list is explain's. */
+export const BECAUSE_MAX = 8

@@ -1,0 +1,109 @@
+import type { EpochMs, SourceName, TargetName } from './names.ts'
+import type { Problem } from './problem.ts'
+
+/** A pool's health as operators name it. */
+export type HealthState = 'ready' | 'degraded' | 'down' | 'draining' | 'maintenance'
+
+/** What happened on the way from one snapshot to the next, with its cause. Audit, alerts and logs read these. */
+export type Event =
+  | {
+      readonly kind: 'health-changed'
+      readonly at: EpochMs
+      readonly target: TargetName
+      readonly from: HealthState
+      readonly to: HealthState
+      readonly cause: string
+    }
+  | {
+      readonly kind: 'red-changed'
+      readonly at: EpochMs
+      readonly target: TargetName
+      readonly signal: string
+      readonly red: boolean
+      readonly measured: number
+      readonly limit: number
+    }
+  | {
+      readonly kind: 'gate-changed'
+      readonly at: EpochMs
+      readonly target: TargetName
+      readonly gate: string
+      readonly signal: string
+      readonly from: 'pass' | 'fail'
+      readonly to: 'pass' | 'fail'
+      readonly measured: number | null
+      readonly limit: number
+      readonly cause: string
+    }
+  | {
+      readonly kind: 'documents-accepted'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly hash: string
+      readonly added: readonly string[]
+      readonly changed: readonly string[]
+      readonly removed: readonly string[]
+      readonly warnings: readonly Problem[]
+      readonly by?: string
+      readonly fromDisk?: boolean
+    }
+  | {
+      readonly kind: 'documents-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly problems: readonly Problem[]
+    }
+  | {
+      readonly kind: 'overrides-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly problems: readonly Problem[]
+    }
+  | {
+      readonly kind: 'override-started' | 'override-ended'
+      readonly at: EpochMs
+      readonly id: string
+      readonly what: string
+      readonly reason: string
+      readonly author: string
+      readonly cause: string
+      readonly review?: boolean
+    }
+  | {
+      readonly kind: 'routing-switched'
+      readonly at: EpochMs
+      readonly enabled: boolean
+      readonly reason: string
+      readonly author: string
+    }
+  | {
+      readonly kind: 'samples-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly signal: string
+      readonly why: SampleRefusal
+      readonly count: number
+    }
+  | {
+      readonly kind: 'clusters-changed'
+      readonly at: EpochMs
+      readonly added: readonly string[]
+      readonly removed: readonly string[]
+    }
+
+/** Why a sample was not taken. */
+export const SAMPLE_REFUSALS = [
+  'unknown-signal',
+  'unknown-site',
+  'not-a-number',
+  'out-of-range',
+  'in-the-future',
+  'out-of-order',
+  'not-by-model',
+] as const
+
+/** One of SAMPLE_REFUSALS. */
+export type SampleRefusal = (typeof SAMPLE_REFUSALS)[number]

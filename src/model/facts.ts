@@ -1,0 +1,79 @@
+import type { ClassName, ClusterName, PolicyRef, TargetName } from './names.ts'
+
+/** What a fact can be. Lists are of strings. */
+export type FactValue = string | number | boolean | readonly string[]
+
+/** What the verified session token says, or why there is none. */
+export interface SessionFact {
+  readonly verdict: 'none' | 'valid' | 'expired' | 'invalid' | 'mismatch'
+  /** The pool it is bound to, where valid. */
+  readonly target?: TargetName
+}
+
+/** What another hubward decided of this request already, its signature checked. */
+export interface HopFact {
+  readonly verdict: 'valid' | 'loop' | 'invalid'
+  readonly decision?: string
+  readonly target?: TargetName
+  readonly cluster?: ClusterName
+  readonly policy?: PolicyRef
+}
+
+/** What is known of one request. Plain data: a decision replays from it. */
+export interface Facts {
+  readonly requestId: string
+  /** 64 random bits drawn at the edge, 16 hex digits; every choice that looks random is a hash of it. */
+  readonly seed: string
+  readonly class: ClassName
+  readonly model?: string
+  readonly tenant?: string
+  readonly tier?: string
+  readonly region?: string
+  readonly country?: string
+  readonly asn?: number
+  readonly method?: string
+  readonly path?: string
+  /** Jurisdictions, any of which will do; empty: none will; absent: nothing was said. */
+  readonly residency?: readonly string[]
+  /** The name of the residency class Envoy's attribute gave, where it gave one. */
+  readonly residencyClass?: string
+  readonly sessionKey?: string
+  readonly session: SessionFact
+  readonly hop?: HopFact
+  readonly deadlineMs?: number
+  /** Prompt plus the answer's maximum, in tokens, as far as it is known. */
+  readonly contextTokens?: number
+  readonly tools?: boolean
+  /** What a job says it needs: tightens the class's policy, never loosens it. */
+  readonly needs?: JobNeeds
+  /** Facts of the user's own, by name. */
+  readonly extra: Readonly<Record<string, FactValue>>
+}
+
+/** A job's own needs. */
+export interface JobNeeds {
+  /** Lower or upper limits by signal, in the signal's unit. */
+  readonly signals?: Readonly<Record<string, { readonly min?: number; readonly max?: number }>>
+  readonly gpu?: readonly string[]
+  readonly cooling?: readonly string[]
+  readonly mayDelay?: boolean
+}
+
+/** The facts that have a field of their own; a condition's `request.x` with another name reads `extra`. */
+export const FACT_NAMES = [
+  'class',
+  'model',
+  'tenant',
+  'tier',
+  'region',
+  'country',
+  'asn',
+  'method',
+  'path',
+  'residency',
+  'residencyClass',
+  'sessionKey',
+  'deadlineMs',
+  'contextTokens',
+  'tools',
+] as const

@@ -1,0 +1,22 @@
+/** The headers hubward speaks in. Whatever of them a client sends is removed before a route is chosen. */
+export const HEADERS = {
+  /** The routing header that Envoy's cluster_header reads; `unset` until hubward has answered. */
+  cluster: 'x-hubward-cluster',
+  site: 'x-hubward-site',
+  action: 'x-hubward-action',
+  reason: 'x-hubward-reason',
+  policy: 'x-hubward-policy',
+  decision: 'x-hubward-decision',
+  arm: 'x-hubward-arm',
+  /** The model that really answers, where it is not the one asked for. */
+  model: 'x-hubward-model',
+  /** The signed session token: set by Envoy on the response, brought back by the client. */
+  session: 'x-hubward-session',
+  /** The residency class of the request, set by vhost, listener or a filter that clears the route cache. */
+  residency: 'x-hubward-residency',
+  /** A signed decision of another hubward upstream of this one. */
+  hop: 'x-hubward-hop',
+} as const
+
+/** What the routing header holds while no decision has been made: the routes of the residency defaults match it. */
+export const MARKER_UNSET = 'unset'

@@ -1,0 +1,122 @@
+import type { DocumentSet } from './documents.ts'
+import type { HealthState } from './event.ts'
+import type { Facts } from './facts.ts'
+import type { ClusterName, EpochMs, SourceName, TargetName } from './names.ts'
+import type { OverrideSet } from './override.ts'
+import type { Problem } from './problem.ts'
+
+/** The newest values of one signal, by the index of the target. `at` 0 means: never measured. */
+export interface Column {
+  readonly value: readonly number[]
+  readonly at: readonly EpochMs[]
+  /** Events behind the value; -1 where the source gives none. */
+  readonly count: readonly number[]
+  /** The target's dispatch counter when the sample was asked for; -1 where unknown. */
+  readonly dispatchedBefore: readonly number[]
+  readonly source: readonly SourceName[]
+}
+
+/** A threshold with its damping, interned: all policies that write the same share its states. */
+export interface GateSpec {
+  readonly signal: string
+  /** Only for samples of this model. */
+  readonly model?: string
+  readonly op: 'max' | 'min'
+  readonly limit: number
+  readonly resume: number
+  readonly stableForMs: number
+  readonly dwellMs: number
+  readonly failBackMs: number
+  readonly cooldownMs: number
+}
+
+/** The states of one gate, by the index of the target. Times are epoch milliseconds, 0 for never. */
+export interface GateRow {
+  readonly spec: GateSpec
+  /** 1: the target is kept out. */
+  readonly failed: readonly (0 | 1)[]
+  /** Since when the limit has been crossed on fresh samples, while not yet failed. */
+  readonly crossedAt: readonly EpochMs[]
+  /** The newest sample beyond the resume value, while failed; for a gate that passes, when it came back (its ramp's start). */
+  readonly badAt: readonly EpochMs[]
+  readonly failedAt: readonly EpochMs[]
+  readonly returnedAt: readonly EpochMs[]
+}
+
+/** A ranked signal as ranking sees it: moves only when the raw value has left the tolerance for stableFor. */
+export interface HeldColumn {
+  readonly signal: string
+  readonly within: number
+  readonly withinPct: number
+  readonly stableForMs: number
+  readonly value: readonly (number | null)[]
+  readonly leftAt: readonly EpochMs[]
+}
+
+/** What is known of one target's life. */
+export interface HealthRow {
+  readonly state: HealthState
+  readonly since: EpochMs
+  /** Silence or failures that are not yet death: no new sessions. */
+  readonly suspect: boolean
+  /** On what evidence it is down. */
+  readonly evidence: 'none' | 'probe' | 'heartbeat' | 'passive'
+  readonly cause: string
+  readonly lastOkAt: EpochMs
+  /** Mean and standard deviation of the time between signs of life, in milliseconds; 0 until known. */
+  readonly intervalMs: number
+  readonly intervalDevMs: number
+  readonly failuresInARow: number
+  /** When it was last down, drained, in maintenance or red; the dwell of every policy counts from it. */
+  readonly lostAt: EpochMs
+  /** When that ended; 0 while it lasts or if it never was. */
+  readonly backAt: EpochMs
+}
+
+/** What a source of documents or overrides last gave. */
+export interface SourceState {
+  readonly name: SourceName
+  readonly kind: 'documents' | 'overrides'
+  readonly version: string
+  readonly nonce: string
+  readonly hash: string
+  readonly acceptedAt: EpochMs
+  readonly refusedAt: EpochMs
+  readonly refusedVersion: string
+  readonly problems: readonly Problem[]
+  readonly fromDisk: boolean
+}
+
+/** Everything that a decision reads, as plain JSON. */
+export interface SnapshotData {
+  /** Counts changes. */
+  readonly revision: number
+  /** Counts accepted document sets. */
+  readonly documentsVersion: number
+  /** The time of the newest change; never goes back. */
+  readonly at: EpochMs
+  readonly sources: Readonly<Record<SourceName, SourceState>>
+  readonly sets: Readonly<Record<SourceName, DocumentSet>>
+  readonly overrideSets: Readonly<Record<SourceName, OverrideSet>>
+  /** Ids of the overrides and maintenance windows in force when time last passed: their ends become events. */
+  readonly inForce: readonly string[]
+  /** All targets; every array of columns, gates and health follows this order. */
+  readonly targets: readonly TargetName[]
+  readonly columns: Readonly<Record<string, Column>>
+  readonly gates: Readonly<Record<string, GateRow>>
+  readonly held: Readonly<Record<string, HeldColumn>>
+  readonly health: readonly HealthRow[]
+  readonly clusters: readonly ClusterName[] | null
+}
+
+/** A compiled condition: does it hold for these facts? A missing fact makes it false. */
+export type Condition = (facts: Facts) => boolean
+
+/** How the text of a condition becomes a program; throws for text that validation would have refused. */
+export type CompileCondition = (source: string) => Condition
+
+/** The immutable state of everything: data, and programs worked out from it. */
+export interface Snapshot<Programs = unknown> {
+  readonly data: SnapshotData
+  readonly programs: Programs
+}
