@@ -29,13 +29,13 @@ export const targetName = (site: SiteName, pool: PoolName): TargetName => `${sit
 /** The site's part of a target's name. */
 export const siteOf = (target: TargetName): SiteName => {
   const slash = target.indexOf('/')
-  return slash < 0 ? target : target.slice(0, slash)
+  return (slash < 0 ? target : target.slice(0, slash)) as string
 }
 
 /** The pool's part of a target's name; `default` where it has none. */
 export const poolOf = (target: TargetName): PoolName => {
   const slash = target.indexOf('/')
-  return slash < 0 ? 'default' : target.slice(slash + 1)
+  return (slash < 0 ? 'default' : target.slice(slash + 1)) as string
 }
 
 /**
