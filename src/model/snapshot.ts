@@ -37,9 +37,10 @@ export interface GateRow {
   readonly failed: readonly (0 | 1)[]
   /** Since when the limit has been crossed on fresh samples, while not yet failed. */
   readonly crossedAt: readonly EpochMs[]
-  /** The newest sample beyond the resume value, while failed; for a gate that passes, when it came back (its ramp's start). */
+  /** When the newest sample beyond the resume value arrived, while failed. */
   readonly badAt: readonly EpochMs[]
   readonly failedAt: readonly EpochMs[]
+  /** When it came back: the start of its ramp. */
   readonly returnedAt: readonly EpochMs[]
 }
 
@@ -53,24 +54,32 @@ export interface HeldColumn {
   readonly leftAt: readonly EpochMs[]
 }
 
-/** What is known of one target's life. */
+/** What is known of one target's life. Times are epoch milliseconds, 0 for never. */
 export interface HealthRow {
+  /** What operators see: maintenance before draining before down before degraded before ready. */
   readonly state: HealthState
   readonly since: EpochMs
-  /** Silence or failures that are not yet death: no new sessions. */
-  readonly suspect: boolean
-  /** On what evidence it is down. */
-  readonly evidence: 'none' | 'probe' | 'heartbeat' | 'passive'
   readonly cause: string
+  /** Nothing answers there. */
+  readonly down: boolean
+  /** Failures or silence that are not yet death: no new work while another target can take it. */
+  readonly suspect: boolean
+  /** On what evidence it is down or suspect. */
+  readonly evidence: 'none' | 'probe' | 'heartbeat' | 'passive'
+  /** Safety signals that are beyond their red limit. */
+  readonly red: readonly string[]
   readonly lastOkAt: EpochMs
-  /** Mean and standard deviation of the time between signs of life, in milliseconds; 0 until known. */
+  /** Mean and mean deviation of the time between signs of life, in milliseconds; 0 until known. */
   readonly intervalMs: number
   readonly intervalDevMs: number
   readonly failuresInARow: number
-  /** When it was last down, drained, in maintenance or red; the dwell of every policy counts from it. */
+  /** When a hard loss (down, drained, maintenance, red) last began and ended; every policy's dwell counts from the end. */
   readonly lostAt: EpochMs
-  /** When that ended; 0 while it lasts or if it never was. */
   readonly backAt: EpochMs
+  /** The last hard loss was for safety, after which a target waits longer. */
+  readonly lostForSafety: boolean
+  /** The beginnings of the last hard losses, newest last, at most 8: flap damping reads them. */
+  readonly departures: readonly EpochMs[]
 }
 
 /** What a source of documents or overrides last gave. */
