@@ -1,0 +1,77 @@
+import type { EpochMs } from '../model/names.ts'
+import { signalOf } from '../model/signal.ts'
+import type { Column, GateRow, HeldColumn } from '../model/snapshot.ts'
+
+/** A column in which nothing has been measured. */
+export const emptyColumn = (size: number): Column => ({
+  value: new Array<number>(size).fill(0),
+  at: new Array<number>(size).fill(0),
+  count: new Array<number>(size).fill(-1),
+  dispatchedBefore: new Array<number>(size).fill(-1),
+  source: new Array<string>(size).fill(''),
+})
+
+/** A ranked column in which nothing is held yet. */
+export const emptyHeld = (spec: Omit<HeldColumn, 'value' | 'leftAt'>, size: number): HeldColumn => ({
+  ...spec,
+  value: new Array<number | null>(size).fill(null),
+  leftAt: new Array<number>(size).fill(0),
+})
+
+/** An object whose arrays may be written. */
+export type Draft<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] }
+
+/** A copy of a column that may be written. */
+export const draftColumn = (column: Column): Draft<Column> => ({
+  value: column.value.slice(),
+  at: column.at.slice(),
+  count: column.count.slice(),
+  dispatchedBefore: column.dispatchedBefore.slice(),
+  source: column.source.slice(),
+})
+
+/** A copy of a gate's row that may be written. */
+export const draftGate = (row: GateRow): Draft<GateRow> => ({
+  spec: row.spec,
+  failed: row.failed.slice(),
+  crossedAt: row.crossedAt.slice(),
+  badAt: row.badAt.slice(),
+  failedAt: row.failedAt.slice(),
+  returnedAt: row.returnedAt.slice(),
+})
+
+/** A copy of a ranked column that may be written. */
+export const draftHeld = (column: HeldColumn): Draft<HeldColumn> => ({
+  ...column,
+  value: column.value.slice(),
+  leftAt: column.leftAt.slice(),
+})
+
+/** The ranked column after a raw value: it follows at once where it held nothing, else only when the value has been outside the tolerance for stableFor. */
+export const holdValue = (column: Draft<HeldColumn>, index: number, value: number, now: EpochMs): void => {
+  const held = column.value[index]!
+  if (held !== null) {
+    const tolerance = Math.max(column.within, (Math.abs(held) * column.withinPct) / 100)
+    if (Math.abs(value - held) <= tolerance) {
+      column.leftAt[index] = 0
+      return
+    }
+    if (column.leftAt[index] === 0) column.leftAt[index] = now
+    if (now - column.leftAt[index]! < column.stableForMs) return
+  }
+  column.value[index] = value
+  column.leftAt[index] = 0
+}
+
+/** The age past which `fold` no longer builds on a sample: the signal's own hard age, five minutes for signals without. */
+export const foldAgeMs = (signal: string): number => signalOf(signal)?.staleAfterMs ?? 300_000
+
+/** Do too few events stand behind a value for it to say anything? */
+export const isInsufficient = (signal: string, count: number): boolean => {
+  const countMin = signalOf(signal)?.countMin
+  return countMin !== undefined && count >= 0 && count < countMin
+}
+
+/** The array in a new order: `from[i]` is the old place of the new element i, -1 for one that was not there. */
+export const remap = <T>(from: readonly number[], old: readonly T[], missing: T): T[] =>
+  from.map((at) => (at < 0 ? missing : old[at]!))

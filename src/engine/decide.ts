@@ -1,0 +1,46 @@
+import type { Decision } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { Tally } from '../model/tally.ts'
+import { hardBlock } from './eligibility.ts'
+import { Judgement } from './judgement.ts'
+import { judgeTiers } from './judge-tiers.ts'
+import { judgeOtherwise } from './judge-otherwise.ts'
+import { policyFor } from './precedence.ts'
+import type { EngineSnapshot } from './programs.ts'
+import { residencyDefault } from './residency-default.ts'
+import { type Scene, sceneOf } from './scene.ts'
+
+/**
+ * Where one request goes, or why nowhere. Pure: the same facts, snapshot, tally, time and id give the same decision.
+ * The order of judgement is lexicographic: the switch, the policy, hard eligibility, overrides, session, readiness,
+ * tiers and ranking, spread, and what the policy says otherwise. Nothing later buys back an earlier step.
+ */
+export const decide = (facts: Facts, snapshot: EngineSnapshot, tally: Tally, now: EpochMs, id: string): Decision => {
+  const { data, programs } = snapshot
+  const workload = programs.classes.get(facts.class)
+  const policy = policyFor(facts, workload)
+  const scene = sceneOf(facts, data, programs, tally, now, policy, workload?.doc)
+  const judgement = new Judgement(scene, id)
+
+  if (facts.hop?.verdict === 'loop') return judgement.decision('hop-loop', { action: 'deny', status: 503 })
+  if (facts.hop?.verdict === 'valid') {
+    const kept = keepHop(scene, judgement)
+    if (kept !== undefined) return kept
+  }
+  if (programs.routing?.enabled === false) return residencyDefault(scene, judgement)
+  if (policy === undefined) return judgement.decision('no-policy', { action: 'route' })
+  if (facts.residency === undefined && policy.doc.residency === 'required') {
+    return judgement.decision('residency-unknown', { action: 'deny', status: 403 })
+  }
+  return judgeTiers(scene, policy, judgement) ?? judgeOtherwise(scene, policy, judgement)
+}
+
+/** The decision of another hubward stands if its target is one of ours and still passes every hard constraint. */
+const keepHop = (scene: Scene, judgement: Judgement): Decision | undefined => {
+  const index = scene.programs.indexOf.get(scene.facts.hop?.target ?? '')
+  if (index === undefined) return undefined
+  const target = scene.programs.targets[index]!
+  if (hardBlock(scene, target, undefined) >= 0) return undefined
+  return judgement.decision('hop', { action: 'route', target: target.name, cluster: target.cluster })
+}

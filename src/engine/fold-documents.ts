@@ -1,0 +1,138 @@
+import type { Event } from '../model/event.ts'
+import { type DocumentSet, EMPTY_SET, policyRef } from '../model/documents.ts'
+import type { EpochMs } from '../model/names.ts'
+import { columnKey } from '../model/signal.ts'
+import type { Column, GateRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import { type Draft, draftGate, emptyColumn, emptyHeld, foldAgeMs, isInsufficient, remap } from './columns.ts'
+import { emptyGate, gateKey, onSample } from './gates.ts'
+import { emptyHealth } from './health.ts'
+import { compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
+import { stepGate } from './fold-samples.ts'
+
+/**
+ * The snapshot with one source's set replaced. What was measured, what gates remember and what is known of health is
+ * carried over by target name, gate key and column key, so a reload loses nothing that still has a place.
+ */
+export const foldDocuments = (
+  snapshot: EngineSnapshot,
+  source: string,
+  set: DocumentSet,
+  now: EpochMs,
+  events: Event[],
+): EngineSnapshot => {
+  const old = snapshot.data
+  const moved: SnapshotData = {
+    ...old,
+    sets: { ...old.sets, [source]: set },
+    documentsVersion: old.documentsVersion + 1,
+  }
+  const programs = compilePrograms(moved, snapshot.programs.compile)
+  const targets = programs.targets.map((target) => target.name)
+  const from = targets.map((name) => snapshot.programs.indexOf.get(name) ?? -1)
+  const columns: Record<string, Column> = {}
+  for (const [key, column] of Object.entries(old.columns)) columns[key] = remapColumn(from, column)
+  const health = remap(from, old.health, emptyHealth(now))
+  const data: SnapshotData = {
+    ...moved,
+    targets,
+    columns,
+    health,
+    gates: keepGates(old.gates, from, columns, targets, programs, now, events),
+    held: keepHeld(old.held, from, columns, targets.length, programs),
+  }
+  return { data, programs }
+}
+
+const remapColumn = (from: readonly number[], column: Column): Column => ({
+  value: remap(from, column.value, 0),
+  at: remap(from, column.at, 0),
+  count: remap(from, column.count, -1),
+  dispatchedBefore: remap(from, column.dispatchedBefore, -1),
+  source: remap(from, column.source, ''),
+})
+
+const keepGates = (
+  old: Readonly<Record<string, GateRow>>,
+  from: readonly number[],
+  columns: Readonly<Record<string, Column>>,
+  targets: readonly string[],
+  programs: Programs,
+  now: EpochMs,
+  events: Event[],
+): Record<string, GateRow> => {
+  const gates: Record<string, GateRow> = {}
+  for (const [key, row] of Object.entries(old)) {
+    const { model: _, ...base } = row.spec
+    if (!programs.gateSpecs.has(gateKey(base))) continue
+    gates[key] = {
+      spec: row.spec,
+      failed: remap(from, row.failed, 0),
+      crossedAt: remap(from, row.crossedAt, 0),
+      badAt: remap(from, row.badAt, 0),
+      failedAt: remap(from, row.failedAt, 0),
+      returnedAt: remap(from, row.returnedAt, 0),
+    }
+  }
+  for (const [key, spec] of programs.gateSpecs) {
+    if (gates[key] !== undefined) continue
+    // A gate nobody had before starts from what is measured now: a full queue keeps a target out from the beginning.
+    const row = draftGate(emptyGate(spec, targets.length))
+    const column = columns[columnKey(spec.signal, spec.model)] ?? emptyColumn(targets.length)
+    for (const [index, at] of column.at.entries()) {
+      if (at === 0 || now - at > foldAgeMs(spec.signal)) continue
+      const insufficient = isInsufficient(spec.signal, column.count[index]!)
+      const value = column.value[index]!
+      stepGate(row, key, index, targets[index]!, now, events, value, (cell) =>
+        onSample(cell, spec, value, now, { first: true, gap: false, insufficient }),
+      )
+    }
+    gates[key] = row
+  }
+  return gates
+}
+
+const keepHeld = (
+  old: Readonly<Record<string, HeldColumn>>,
+  from: readonly number[],
+  columns: Readonly<Record<string, Column>>,
+  size: number,
+  programs: Programs,
+): Record<string, HeldColumn> => {
+  const held: Record<string, HeldColumn> = {}
+  for (const [key, spec] of programs.heldSpecs) {
+    const known = old[key]
+    if (known !== undefined) {
+      held[key] = { ...known, value: remap(from, known.value, null), leftAt: remap(from, known.leftAt, 0) }
+      continue
+    }
+    const fresh: Draft<HeldColumn> = emptyHeld(spec, size) as Draft<HeldColumn>
+    const column = columns[spec.signal]
+    for (const [index, at] of (column?.at ?? []).entries()) if (at > 0) fresh.value[index] = column!.value[index]!
+    held[key] = fresh
+  }
+  return held
+}
+
+/** The names, `Kind/name`, that one set has and another has not, or has otherwise. */
+export const namesChanged = (
+  before: DocumentSet = EMPTY_SET,
+  after: DocumentSet,
+): { added: string[]; changed: string[]; removed: string[] } => {
+  const index = (set: DocumentSet): Map<string, string> => {
+    const all = new Map<string, string>()
+    for (const one of set.sites) all.set(`Site/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.residencies) all.set(`ResidencyClass/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.classes) all.set(`WorkloadClass/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.policies) all.set(`Policy/${policyRef(one)}`, JSON.stringify(one))
+    for (const one of set.factSources) all.set(`FactSources/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.tests) all.set(`PolicyTest/${one.metadata.name}`, JSON.stringify(one))
+    return all
+  }
+  const old = index(before)
+  const now = index(after)
+  return {
+    added: [...now.keys()].filter((name) => !old.has(name)),
+    changed: [...now.keys()].filter((name) => old.has(name) && old.get(name) !== now.get(name)),
+    removed: [...old.keys()].filter((name) => !now.has(name)),
+  }
+}

@@ -1,0 +1,241 @@
+import type { Change } from '../model/change.ts'
+import type { Event } from '../model/event.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { Override } from '../model/override.ts'
+import { columnKey } from '../model/signal.ts'
+import type { CompileCondition, GateRow, SnapshotData, SourceState } from '../model/snapshot.ts'
+import { type Draft, draftGate, foldAgeMs } from './columns.ts'
+import { foldDocuments, namesChanged } from './fold-documents.ts'
+import { foldSamples, stepGate } from './fold-samples.ts'
+import { onTime } from './gates.ts'
+import { onSilence } from './health.ts'
+import { isInForce } from './orders.ts'
+import { compileClusters, compileOverrides, compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
+import { settleTargets } from './settle.ts'
+
+/** What one change made: the next snapshot, and what happened on the way. */
+export interface Folded {
+  readonly snapshot: EngineSnapshot
+  readonly events: readonly Event[]
+}
+
+/** The snapshot before any change: nothing is known, nothing is served, every request is `no-policy`. */
+export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
+  recompile(
+    {
+      revision: 0,
+      documentsVersion: 0,
+      at: 0,
+      sources: {},
+      sets: {},
+      overrideSets: {},
+      inForce: [],
+      targets: [],
+      columns: {},
+      gates: {},
+      held: {},
+      health: [],
+      clusters: null,
+    },
+    compile,
+  )
+
+/** A snapshot from data alone: decides as the one the data came from did. */
+export const recompile = (data: SnapshotData, compile: CompileCondition): EngineSnapshot => ({
+  data,
+  programs: compilePrograms(data, compile),
+})
+
+/** The snapshot after one change, and what happened on the way. Never alters the snapshot it is given. */
+export const fold = (snapshot: EngineSnapshot, change: Change): Folded => {
+  const events: Event[] = []
+  const at = Math.max(change.at, snapshot.data.at)
+  const after = step(snapshot, change, at, events)
+  return {
+    snapshot: { programs: after.programs, data: { ...after.data, at, revision: snapshot.data.revision + 1 } },
+    events,
+  }
+}
+
+const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Event[]): EngineSnapshot => {
+  const { data, programs } = snapshot
+  switch (change.kind) {
+    case 'documents-accepted': {
+      const names = namesChanged(data.sets[change.source], change.set)
+      events.push({
+        kind: 'documents-accepted',
+        at,
+        source: change.source,
+        version: change.version,
+        hash: change.hash,
+        ...names,
+        warnings: change.problems,
+        ...(change.by === undefined ? {} : { by: change.by }),
+        ...(change.fromDisk === undefined ? {} : { fromDisk: change.fromDisk }),
+      })
+      const after = foldDocuments(snapshot, change.source, change.set, at, events)
+      const sources = accepted(data, 'documents', change, change.hash, at, change.fromDisk ?? false)
+      return settled({ programs: after.programs, data: { ...after.data, sources } }, at, events)
+    }
+    case 'documents-refused':
+    case 'overrides-refused':
+      events.push({ kind: change.kind, at, source: change.source, version: change.version, problems: change.problems })
+      return { programs, data: { ...data, sources: refused(data, change, at) } }
+    case 'overrides-accepted': {
+      const overrideSets = { ...data.overrideSets, [change.source]: change.set }
+      const sources = accepted(data, 'overrides', change, change.version, at, false)
+      const next: Programs = { ...programs, ...compileOverrides(overrideSets) }
+      if (next.routing !== undefined && next.routing.enabled !== (programs.routing?.enabled ?? true)) {
+        const { enabled, reason, author } = next.routing
+        events.push({ kind: 'routing-switched', at, enabled, reason, author })
+      }
+      return settled(
+        orders({ programs: next, data: { ...data, overrideSets, sources } }, programs, at, events),
+        at,
+        events,
+      )
+    }
+    case 'samples-arrived':
+      return { programs, data: foldSamples(data, programs, change.samples, change.heartbeats, at, events) }
+    case 'clusters-known': {
+      const known = new Set(data.clusters ?? [])
+      const named = new Set(change.clusters ?? [])
+      const added = [...named].filter((name) => !known.has(name))
+      const removed = [...known].filter((name) => !named.has(name))
+      if (added.length + removed.length > 0) events.push({ kind: 'clusters-changed', at, added, removed })
+      return {
+        data: { ...data, clusters: change.clusters },
+        programs: { ...programs, ...compileClusters(change.clusters, programs.targets) },
+      }
+    }
+    case 'time-passed':
+      return settled(orders(passTime(snapshot, at, events), programs, at, events), at, events)
+    default:
+      return change satisfies never
+  }
+}
+
+const settled = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
+  const { data, programs } = snapshot
+  const health = settleTargets(data.health, data.health.keys(), data.targets, programs, now, events)
+  return health === data.health ? snapshot : { programs, data: { ...data, health } }
+}
+
+const passTime = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
+  const { data, programs } = snapshot
+  let gates: Record<string, GateRow> | undefined
+  for (const [key, row] of Object.entries(data.gates)) {
+    const column = data.columns[columnKey(row.spec.signal, row.spec.model)]
+    if (column === undefined) continue
+    const ageMs = foldAgeMs(row.spec.signal)
+    let draft: Draft<GateRow> | undefined
+    for (let index = 0; index < row.failed.length; index++) {
+      if (row.failed[index] === 0 && row.crossedAt[index] === 0) continue
+      if (now - column.at[index]! > ageMs) continue
+      draft ??= draftGate(row)
+      stepGate(draft, key, index, data.targets[index]!, now, events, column.value[index]!, (cell) =>
+        onTime(cell, row.spec, now),
+      )
+    }
+    if (draft !== undefined) {
+      gates ??= { ...data.gates }
+      gates[key] = draft
+    }
+  }
+  let health = data.health
+  for (const [index, row] of data.health.entries()) {
+    const after = onSilence(row, now)
+    if (after === row) continue
+    if (health === data.health) health = data.health.slice()
+    ;(health as (typeof row)[])[index] = after
+  }
+  return { programs, data: { ...data, gates: gates ?? data.gates, health } }
+}
+
+/** Starts and ends of overrides as events; an order that ended leaves a review to be done. */
+const orders = (snapshot: EngineSnapshot, before: Programs, now: EpochMs, events: Event[]): EngineSnapshot => {
+  const { data, programs } = snapshot
+  const inForce = programs.overrides.filter((order) => isInForce(order, now))
+  const known = new Set(data.inForce)
+  const ids = new Set(inForce.map((order) => order.id))
+  if (known.size === ids.size && inForce.every((order) => known.has(order.id))) return snapshot
+  for (const order of inForce)
+    if (!known.has(order.id)) events.push(orderEvent('override-started', order, now, 'accepted'))
+  for (const id of known) {
+    if (ids.has(id)) continue
+    const still = programs.overrides.find((order) => order.id === id)
+    const order = still ?? before.overrides.find((one) => one.id === id)
+    if (order !== undefined)
+      events.push({
+        ...orderEvent('override-ended', order, now, still === undefined ? 'ended by hand' : 'expired'),
+        review: true,
+      })
+  }
+  return { programs, data: { ...data, inForce: [...ids] } }
+}
+
+const orderEvent = (kind: 'override-started' | 'override-ended', order: Override, at: EpochMs, cause: string) => ({
+  kind,
+  at,
+  id: order.id,
+  what: `${order.kind} ${Object.entries(order.scope)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ')}`,
+  reason: order.reason,
+  author: order.author,
+  cause,
+})
+
+const accepted = (
+  data: SnapshotData,
+  kind: SourceState['kind'],
+  change: { readonly source: string; readonly version: string; readonly nonce: string },
+  hash: string,
+  at: EpochMs,
+  fromDisk: boolean,
+): SnapshotData['sources'] => ({
+  ...data.sources,
+  [change.source]: {
+    name: change.source,
+    kind,
+    version: change.version,
+    nonce: change.nonce,
+    hash,
+    acceptedAt: at,
+    refusedAt: data.sources[change.source]?.refusedAt ?? 0,
+    refusedVersion: '',
+    problems: [],
+    fromDisk,
+  },
+})
+
+const refused = (
+  data: SnapshotData,
+  change: Extract<Change, { kind: 'documents-refused' | 'overrides-refused' }>,
+  at: EpochMs,
+): SnapshotData['sources'] => {
+  const known = data.sources[change.source]
+  const kind = change.kind === 'documents-refused' ? 'documents' : 'overrides'
+  const before: SourceState = known ?? {
+    name: change.source,
+    kind,
+    version: '',
+    nonce: '',
+    hash: '',
+    acceptedAt: 0,
+    refusedAt: 0,
+    refusedVersion: '',
+    problems: [],
+    fromDisk: false,
+  }
+  return {
+    ...data.sources,
+    [change.source]: {
+      ...before,
+      nonce: change.nonce,
+      refusedAt: at,
+      refusedVersion: change.version,
+      problems: change.problems,
+    },
+  }
+}

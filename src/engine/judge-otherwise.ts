@@ -1,0 +1,148 @@
+import type { ActionSpec } from '../model/action.ts'
+import type { Decision, Outcome } from '../model/decision.ts'
+import type { Reason } from '../model/reason.ts'
+import { couldServe, fitsResidency, hardBlock } from './eligibility.ts'
+import { tiersOf, routed } from './judge-tiers.ts'
+import type { Judgement, Spare } from './judgement.ts'
+import type { PolicyProgram } from './programs.ts'
+import type { Scene } from './scene.ts'
+
+/** A delay without a stated time, and a refusal that may pass: half a minute and five seconds. */
+const DELAY_MS = 30_000
+const DENY_RETRY_MS = 5_000
+/** A delay until off-peak where no price series says when that is: a quarter of an hour, then ask again. */
+const OFF_PEAK_MS = 900_000
+
+/** Step 9: no target is fit. Stale signals, panic, the bands, and the policy's `otherwise`, in that order. */
+export const judgeOtherwise = (scene: Scene, policy: PolicyProgram, judgement: Judgement): Decision => {
+  const never = neverServed(scene, policy)
+  if (never !== undefined) return judgement.decision(never, { action: 'deny', status: 403 })
+
+  // Everything down on our own evidence alone: the fault may be ours, and then a refusal would be too.
+  if (!judgement.sawEligible && judgement.unheard !== undefined) {
+    const degraded = degrade(scene, policy, judgement)
+    if (degraded !== undefined) return degraded
+    if (scene.workload?.panic !== 'deny')
+      return routed(scene, judgement, judgement.unheard[0]!, 'panic', { tiers: [], fit: [] })
+  }
+  if (judgement.stale !== undefined && !judgement.sawFresh) {
+    const whenStale = scene.workload?.whenStale
+    if (whenStale === undefined || whenStale.action === 'lowest-risk' || whenStale.action === 'route') {
+      return routed(scene, judgement, lowestRisk(scene, policy, judgement.stale), 'lowest-risk', {
+        tiers: tiersOf(scene, policy),
+        fit: [],
+      })
+    }
+    const spec: ActionSpec = whenStale.spec ?? ({ action: whenStale.action } as ActionSpec)
+    return apply(scene, policy, judgement, [spec, ...policy.doc.otherwise], 'stale')
+  }
+  if (judgement.band !== undefined && judgement.held === undefined) {
+    return apply(scene, policy, judgement, [judgement.band, ...policy.doc.otherwise], 'band')
+  }
+  return apply(scene, policy, judgement, policy.doc.otherwise, 'no-target')
+}
+
+/** The first of these actions that can be done. A hold is not offered here: it counts as its next entry. */
+const apply = (
+  scene: Scene,
+  policy: PolicyProgram,
+  judgement: Judgement,
+  specs: readonly ActionSpec[],
+  reason: Reason,
+): Decision => {
+  let held: number | undefined
+  for (const [at, spec] of specs.entries()) {
+    judgement.next = specs.slice(at + 1).map((one) => one.action)
+    if (spec.action === 'degrade') {
+      const degraded = degrade(scene, policy, judgement)
+      if (degraded !== undefined) return degraded
+      continue
+    }
+    if (spec.action === 'route') continue
+    // A target that is healthy and only waits for its timer is better than turning somebody away.
+    const spare = judgement.held?.[0]
+    if (spare !== undefined && reason !== 'stale')
+      return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
+    if (spec.action === 'queue') {
+      held = spec.forMs ?? DENY_RETRY_MS
+      continue
+    }
+    return judgement.decision(reason, refusal(spec))
+  }
+  const spare = judgement.held?.[0]
+  if (spare !== undefined && reason !== 'stale')
+    return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
+  return judgement.decision(
+    reason,
+    held === undefined ? refusal({ action: 'deny' }) : { action: 'delay', status: 503, retryAfterMs: held },
+  )
+}
+
+const refusal = (spec: Extract<ActionSpec, { action: 'delay' | 'deny' }>): Outcome => {
+  if (spec.action === 'deny')
+    return { action: 'deny', status: spec.status ?? 503, retryAfterMs: spec.retryAfterMs ?? DENY_RETRY_MS }
+  const retryAfterMs = spec.retryAfterMs ?? (spec.until === undefined ? DELAY_MS : OFF_PEAK_MS)
+  return { action: 'delay', status: 503, retryAfterMs, ...(spec.until === undefined ? {} : { until: spec.until }) }
+}
+
+/** The smaller model at its named site, if that passes every hard constraint with that model. */
+const degrade = (scene: Scene, policy: PolicyProgram, judgement: Judgement): Decision | undefined => {
+  const spec = policy.doc.degraded
+  if (spec === undefined || policy.degraded === undefined) return undefined
+  for (const index of policy.degraded.targets) {
+    const target = scene.programs.targets[index]!
+    const code = hardBlock(scene, target, spec.model)
+    if (code >= 0) {
+      judgement.hard(target, spec.model, code)
+      continue
+    }
+    return judgement.decision('degraded', {
+      action: 'degrade',
+      target: target.name,
+      cluster: target.cluster,
+      model: spec.model,
+      rewriteBody: spec.rewriteBody,
+    })
+  }
+  return undefined
+}
+
+/** Why no configured target could ever serve this; undefined if one could. */
+const neverServed = (scene: Scene, policy: PolicyProgram): Reason | undefined => {
+  const { facts, programs } = scene
+  const inLadder =
+    policy.nearest > 0
+      ? programs.targets.map((target) => target.index)
+      : policy.tiers.flat().flatMap((entry) => entry.targets)
+  if (inLadder.some((index) => couldServe(scene, programs.targets[index]!, facts.model))) return undefined
+  const mayDegrade = policy.doc.otherwise.some((spec) => spec.action === 'degrade')
+  if (
+    mayDegrade &&
+    policy.degraded?.targets.some((index) => couldServe(scene, programs.targets[index]!, policy.doc.degraded?.model))
+  )
+    return undefined
+  const candidates = [...inLadder, ...(policy.degraded?.targets ?? [])]
+  if (
+    facts.residency !== undefined &&
+    !candidates.some((index) => fitsResidency(facts.residency!, programs.targets[index]!))
+  )
+    return 'residency-unservable'
+  if (facts.model !== undefined && !candidates.some((index) => programs.targets[index]!.models.has(facts.model!)))
+    return 'model-unknown'
+  return 'no-target'
+}
+
+/** Of targets without fresh numbers the one whose gates were last seen to pass, most of them first, ladder order next. */
+const lowestRisk = (scene: Scene, policy: PolicyProgram, spares: readonly Spare[]): number => {
+  let best = spares[0]!.index
+  let bestFailed = Number.POSITIVE_INFINITY
+  for (const { index } of spares) {
+    let failed = scene.data.health[index]!.suspect ? 1 : 0
+    for (const gate of policy.gates) failed += scene.data.gates[gate.key]?.failed[index] ?? 0
+    if (failed < bestFailed) {
+      best = index
+      bestFailed = failed
+    }
+  }
+  return best
+}

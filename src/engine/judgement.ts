@@ -1,0 +1,99 @@
+import type { Reason } from '../model/reason.ts'
+import { BECAUSE_MAX, type Because, type Decision, type Outcome } from '../model/decision.ts'
+import { hardBecause } from './eligibility.ts'
+import type { Block } from './fitness.ts'
+import type { TargetProgram } from './programs.ts'
+import type { Scene } from './scene.ts'
+
+const NO_BECAUSE: readonly Because[] = []
+const NO_NAMES: readonly string[] = []
+const NO_LADDER: readonly (readonly string[])[] = []
+
+/** A candidate that only a timer keeps back, or that nobody has fresh numbers of. */
+export interface Spare {
+  readonly index: number
+  readonly tier: number
+  readonly block: Block
+}
+
+/** What one judgement gathers on its way, and how it becomes a decision. */
+export class Judgement {
+  readonly scene: Scene
+  readonly id: string
+  because: Because[] | undefined
+  counts: Record<string, number> | undefined
+  readonly notes = { stale: [] as string[], insufficient: [] as string[] }
+  /** Held back by timers alone, in ladder order. */
+  held: Spare[] | undefined
+  /** Without fresh required signals, in ladder order. */
+  stale: Spare[] | undefined
+  /** Down on our own evidence alone, every other hard constraint passed, in ladder order. */
+  unheard: number[] | undefined
+  /** The mildest action that a band asked for. */
+  band: Block['action']
+  /** Did any candidate have fresh signals? */
+  sawFresh = false
+  /** Did any candidate pass the hard constraints? */
+  sawEligible = false
+  session: Decision['session'] = 'none'
+  override: string | null = null
+  next: readonly string[] = NO_NAMES
+
+  constructor(scene: Scene, id: string) {
+    this.scene = scene
+    this.id = id
+    const policy = scene.policy
+    if (policy !== undefined && policy.doc.session === 'sticky' && scene.facts.sessionKey !== undefined) {
+      const verdict = scene.facts.session.verdict
+      this.session = verdict === 'none' ? 'new' : verdict === 'valid' ? 'moved' : verdict
+    }
+    if (policy !== undefined) this.next = policy.nextAfter[0]!
+  }
+
+  /** Notes a hard constraint that kept a target away. */
+  hard(target: TargetProgram, model: string | undefined, code: number): void {
+    if ((this.because?.length ?? 0) < BECAUSE_MAX) this.add(hardBecause(this.scene, target, model, code))
+    else this.count(hardBecause(this.scene, target, model, code).constraint)
+  }
+
+  /** Notes a reason; the first eight in full, all of them by count. */
+  add(because: Because): void {
+    this.because ??= []
+    if (this.because.length < BECAUSE_MAX) this.because.push(because)
+    this.count(because.constraint)
+  }
+
+  private count(constraint: string): void {
+    this.counts ??= {}
+    this.counts[constraint] = (this.counts[constraint] ?? 0) + 1
+  }
+
+  /** The decision that an outcome makes, with all that was gathered. */
+  decision(reason: Reason, outcome: Outcome): Decision {
+    const { policy, data, facts, now } = this.scene
+    // A plain first choice needs no excuse; everything else names what stood in the way.
+    const because = reason === 'first-choice' ? NO_BECAUSE : (this.because ?? NO_BECAUSE)
+    return {
+      id: this.id,
+      at: now,
+      class: facts.class,
+      reason,
+      because,
+      ...(because.length === 0 || this.counts === undefined ? {} : { becauseCounts: this.counts }),
+      ladder: policy?.ladderNames ?? NO_LADDER,
+      next: this.next,
+      policy: policy?.ref ?? null,
+      policyHash: policy?.doc.hash ?? null,
+      revision: data.revision,
+      layers: [],
+      override: this.override,
+      arm: null,
+      session: this.session,
+      stale: this.notes.stale.length === 0 ? NO_NAMES : unique(this.notes.stale),
+      insufficient: this.notes.insufficient.length === 0 ? NO_NAMES : unique(this.notes.insufficient),
+      ...outcome,
+    }
+  }
+}
+
+const unique = (names: readonly string[]): readonly string[] => (names.length < 2 ? names : [...new Set(names)])
