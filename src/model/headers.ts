@@ -20,3 +20,9 @@ export const HEADERS = {
 
 /** What the routing header holds while no decision has been made: the routes of the residency defaults match it. */
 export const MARKER_UNSET = 'unset'
+
+/**
+ * What hubward writes there when it has answered that Envoy's own choice stands (no policy, routing switched off): the
+ * same routes match, but those that refuse jobs for want of a decision do not.
+ */
+export const MARKER_DEFAULT = 'default'

@@ -1,0 +1,95 @@
+import type { DocumentSet, FactSource } from '../../model/documents.ts'
+import { SIDECAR_CLUSTER } from './clusters.ts'
+import { DECISION_HEADERS } from './early-headers.ts'
+import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
+import type { EnvoyOptions } from './options.ts'
+import { VHOST_RESIDENCY_ATTRIBUTE } from './residency-routes.ts'
+
+/** The prefix of the filter's own counters: `http.ingress.ext_proc.hubward.failure_mode_allowed`. */
+export const DECISION_STATS = 'hubward'
+
+/** The filter that asks hubward. */
+export const decisionFilter = (set: DocumentSet, options: EnvoyOptions): EnvoyObject =>
+  options.mode === 'ext_proc' ? extProc(set, options) : extAuthz(set, options)
+
+const JWT_METADATA = 'envoy.filters.http.jwt_authn'
+
+function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
+  const attributes = sourcesOf(set).flatMap((source) => (source.from === 'attribute' ? [source.name ?? ''] : []))
+  const secret = SECRET_HEADERS.filter((name) => !headersRead(set).has(name))
+  return {
+    name: 'envoy.filters.http.ext_proc',
+    typed_config: typed('extensions.filters.http.ext_proc.v3.ExternalProcessor', {
+      grpc_service: {
+        envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true },
+        retry_policy: {
+          num_retries: 1,
+          retry_on: 'reset,connect-failure,refused-stream,unavailable',
+          retry_back_off: { base_interval: '0.001s', max_interval: '0.005s' },
+        },
+      },
+      stat_prefix: DECISION_STATS,
+      // Chat goes on to the default of its residency class; the routes of the job classes say otherwise.
+      failure_mode_allow: true,
+      status_on_error: { code: 'ServiceUnavailable' },
+      message_timeout: seconds(options.messageTimeoutMs),
+      ...(options.holdMsMax > 0 ? { max_message_timeout: seconds(options.holdMsMax) } : {}),
+      // The route has to be chosen again once the header is set, also if an answer forgot to ask for it.
+      route_cache_action: 'CLEAR',
+      processing_mode: {
+        request_header_mode: 'SEND',
+        response_header_mode: 'SKIP',
+        request_body_mode: 'NONE',
+        response_body_mode: 'NONE',
+        request_trailer_mode: 'SKIP',
+        response_trailer_mode: 'SKIP',
+      },
+      request_attributes: [...new Set(['source.address', VHOST_RESIDENCY_ATTRIBUTE, ...attributes])],
+      forward_rules: { disallowed_headers: { patterns: secret.map((exact) => ({ exact })) } },
+      mutation_rules: mutationRules(set),
+      metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA] } },
+    }),
+  }
+}
+
+function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
+  return {
+    name: 'envoy.filters.http.ext_authz',
+    typed_config: typed('extensions.filters.http.ext_authz.v3.ExtAuthz', {
+      transport_api_version: 'V3',
+      grpc_service: {
+        envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true },
+        timeout: seconds(options.messageTimeoutMs),
+      },
+      stat_prefix: DECISION_STATS,
+      failure_mode_allow: true,
+      status_on_error: { code: 'ServiceUnavailable' },
+      clear_route_cache: true,
+      validate_mutations: true,
+      disallowed_headers: {
+        patterns: SECRET_HEADERS.filter((name) => !headersRead(set).has(name)).map((exact) => ({ exact })),
+      },
+      metadata_context_namespaces: [JWT_METADATA],
+      decoder_header_mutation_rules: mutationRules(set),
+    }),
+  }
+}
+
+// Without rules a processor may rewrite the path and drop the request id.
+const mutationRules = (set: DocumentSet): EnvoyObject => ({
+  disallow_all: true,
+  allow_expression: {
+    regex: `^(${[...DECISION_HEADERS, ...(rewritesBodies(set) ? ['content-length'] : [])].join('|')})$`,
+  },
+})
+
+// What identifies a person is not sent to hubward unless a document reads it.
+const SECRET_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'x-api-key', 'api-key']
+
+const rewritesBodies = (set: DocumentSet): boolean => set.policies.some((policy) => policy.degraded?.rewriteBody)
+
+const sourcesOf = (set: DocumentSet): FactSource[] =>
+  set.factSources.flatMap((one) => [...Object.values(one.facts).flat(), ...one.residency])
+
+const headersRead = (set: DocumentSet): Set<string> =>
+  new Set(sourcesOf(set).flatMap((source) => (source.from === 'header' ? [(source.name ?? '').toLowerCase()] : [])))

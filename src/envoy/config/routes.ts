@@ -1,0 +1,103 @@
+import type { DocumentSet } from '../../model/documents.ts'
+import { HEADERS } from '../../model/headers.ts'
+import type { ResidencyName } from '../../model/names.ts'
+import { type ClassRule, classRules } from './class-rules.ts'
+import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
+import type { EnvoyOptions } from './options.ts'
+import { RESIDENCY_METADATA, type ResidencyRoute, refuseRoute, residencyRoutes } from './residency-routes.ts'
+import { RETRY_BEFORE_FIRST_BYTE } from './retry.ts'
+import { decisionHeaders } from './session-header.ts'
+
+/**
+ * The routes of one virtual host, in the order that matters: what is refused while hubward has not decided, where the
+ * rest goes then, and last the route that follows the decision.
+ */
+export const hostRoutes = (set: DocumentSet, options: EnvoyOptions, vhostClass?: ResidencyName): EnvoyObject[] => [
+  ...markerRoutes(set, options, vhostClass),
+  decidedRoute(options),
+]
+
+/** The routes for requests that hubward has not decided. */
+export function markerRoutes(set: DocumentSet, options: EnvoyOptions, vhostClass?: ResidencyName): EnvoyObject[] {
+  const defaults = residencyRoutes(set, options, vhostClass)
+  const rest: ClassRule = { class: '', whenDown: 'default', prefix: '/', match: {} }
+  return [...classRules(set).rules, rest].flatMap((rule) =>
+    bodyVariants(rule, options).flatMap(({ prefix, body }) =>
+      rule.whenDown === 'refuse'
+        ? [routeOf(rule, prefix, refuseRoute(rule, options), perRoute(options, body, true))]
+        : defaults.map((one) => routeOf(rule, prefix, one, perRoute(options, body, false))),
+    ),
+  )
+}
+
+/** The route that follows the routing header, and tells the client what was decided. */
+export function decidedRoute(options: EnvoyOptions): EnvoyObject {
+  return {
+    name: 'hubward-decided',
+    match: { prefix: '/' },
+    route: {
+      cluster_header: HEADERS.cluster,
+      timeout: '0s',
+      idle_timeout: seconds(options.idleTimeoutMs),
+      retry_policy: RETRY_BEFORE_FIRST_BYTE,
+    },
+    response_headers_to_add: decisionHeaders(options),
+  }
+}
+
+/** The virtual hosts: one for each class that has domains of its own, and one for everything else. */
+export function virtualHosts(set: DocumentSet, options: EnvoyOptions): EnvoyObject[] {
+  const rest = { name: 'hubward', domains: ['*'], routes: hostRoutes(set, options) }
+  if (options.residency.by !== 'vhost') return [rest]
+  return [
+    ...options.residency.hosts.map((host) => ({
+      name: `hubward-${host.class}-${host.domains[0]}`,
+      domains: host.domains,
+      metadata: { filter_metadata: { [RESIDENCY_METADATA]: { residency: host.class } } },
+      ...(options.mode === 'ext_authz' ? { typed_per_filter_config: authzContext(host.class) } : {}),
+      routes: hostRoutes(set, options, host.class),
+    })),
+    rest,
+  ]
+}
+
+const routeOf = (rule: ClassRule, prefix: string, one: ResidencyRoute, filters: EnvoyObject): EnvoyObject => ({
+  name: one.name,
+  match: { prefix, ...rule.match, headers: [...one.headers, ...((rule.match.headers as EnvoyObject[]) ?? [])] },
+  ...one.then,
+  ...filters,
+})
+
+// A route whose body hubward reads has to exist once for each path, because Envoy reads the filter's settings from the
+// route that was chosen first.
+function bodyVariants(rule: ClassRule, options: EnvoyOptions): { prefix: string; body: boolean }[] {
+  if (options.bodyPaths.some((path) => rule.prefix.startsWith(path))) return [{ prefix: rule.prefix, body: true }]
+  return [
+    ...options.bodyPaths.filter((path) => path.startsWith(rule.prefix)).map((prefix) => ({ prefix, body: true })),
+    { prefix: rule.prefix, body: false },
+  ]
+}
+
+function perRoute(options: EnvoyOptions, body: boolean, failClosed: boolean): EnvoyObject {
+  // ext_authz has no failure mode by route: there the refusing route alone keeps jobs back.
+  if (options.mode === 'ext_authz' || (!body && !failClosed)) return {}
+  const overrides = {
+    ...(failClosed ? { failure_mode_allow: false } : {}),
+    ...(body
+      ? {
+          processing_mode: { request_header_mode: 'SEND', response_header_mode: 'SKIP', request_body_mode: 'BUFFERED' },
+        }
+      : {}),
+  }
+  return {
+    typed_per_filter_config: {
+      'envoy.filters.http.ext_proc': typed('extensions.filters.http.ext_proc.v3.ExtProcPerRoute', { overrides }),
+    },
+  }
+}
+
+const authzContext = (residency: ResidencyName): EnvoyObject => ({
+  'envoy.filters.http.ext_authz': typed('extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', {
+    check_settings: { context_extensions: { residency } },
+  }),
+})

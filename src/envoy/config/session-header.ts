@@ -1,0 +1,33 @@
+import { HEADERS } from '../../model/headers.ts'
+import { type EnvoyObject, setHeader, typed } from './envoy-object.ts'
+import type { EnvoyOptions } from './options.ts'
+
+/** The dynamic metadata that keeps the session token between request and response. */
+export const SESSION_METADATA = 'hubward.session'
+
+/**
+ * Takes the session token off the request, so that no site sees it, and keeps it for the response. Stripping it at the
+ * route (request_headers_to_remove) would also empty `%REQ(x-hubward-session)%` there.
+ */
+export const sessionFilter = (): EnvoyObject => ({
+  name: 'envoy.filters.http.header_to_metadata',
+  typed_config: typed('extensions.filters.http.header_to_metadata.v3.Config', {
+    request_rules: [
+      {
+        header: HEADERS.session,
+        on_header_present: { metadata_namespace: SESSION_METADATA, key: 'token' },
+        remove: true,
+      },
+    ],
+  }),
+})
+
+/** What a route adds to the response: the session token always, the rest of the decision where clients may know it. */
+export const decisionHeaders = (options: EnvoyOptions): EnvoyObject[] => [
+  setHeader(HEADERS.session, `%DYNAMIC_METADATA(${SESSION_METADATA}:token)%`),
+  ...(options.tellClients
+    ? [HEADERS.site, HEADERS.action, HEADERS.reason, HEADERS.policy, HEADERS.decision, HEADERS.model].map((name) =>
+        setHeader(name, `%REQ(${name})%`),
+      )
+    : []),
+]
