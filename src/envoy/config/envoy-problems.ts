@@ -49,7 +49,7 @@ function clusterProblems(set: DocumentSet, options: EnvoyOptions): Problem[] {
   const { cut } = clusterPairs(set, options.aggregatesMax)
   if (cut > 0) {
     const text = `${cut} pairs of clusters get no aggregate, the most being ${options.aggregatesMax}`
-    found.push(problem('warning', 'aggregates-cut', text, 'raise --aggregates-max: Envoy needs about 100 KiB for each'))
+    found.push(problem('warning', 'aggregates-cut', text, 'raise --aggregates-max, or shorten the ladders'))
   }
   return found
 }

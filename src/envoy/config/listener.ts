@@ -74,34 +74,40 @@ export const failClosedReply = (options: EnvoyOptions): EnvoyObject => ({
 })
 
 /** One JSON line for each request: what was decided, and where it really went. */
-export const accessLog = (path: string): EnvoyObject => ({
-  name: 'envoy.access_loggers.file',
-  typed_config: typed('extensions.access_loggers.file.v3.FileAccessLog', {
-    path,
-    log_format: {
-      json_format: {
-        at: '%START_TIME%',
-        method: '%REQ(:METHOD)%',
-        path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
-        status: '%RESPONSE_CODE%',
-        flags: '%RESPONSE_FLAGS%',
-        details: '%RESPONSE_CODE_DETAILS%',
-        route: '%ROUTE_NAME%',
-        upstreamCluster: '%UPSTREAM_CLUSTER_RAW%',
-        upstreamHost: '%UPSTREAM_HOST%',
-        attempts: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%',
-        durationMs: '%DURATION%',
-        // Servers flush headers before prefill, so the first byte of the body is the first token.
-        firstTokenMs: '%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%',
-        requestId: '%REQ(X-REQUEST-ID)%',
-        cluster: `%REQ(${HEADERS.cluster})%`,
-        site: `%REQ(${HEADERS.site})%`,
-        action: `%REQ(${HEADERS.action})%`,
-        reason: `%REQ(${HEADERS.reason})%`,
-        policy: `%REQ(${HEADERS.policy})%`,
-        decision: `%REQ(${HEADERS.decision})%`,
-        residency: `%REQ(${HEADERS.residency})%`,
-      },
-    },
-  }),
-})
+export const accessLog = (path: string): EnvoyObject =>
+  // Opening /dev/stdout as a file fails where it is a socket, as it is under many supervisors.
+  path === '/dev/stdout'
+    ? {
+        name: 'envoy.access_loggers.stdout',
+        typed_config: typed('extensions.access_loggers.stream.v3.StdoutAccessLog', { log_format: LOG_FORMAT }),
+      }
+    : {
+        name: 'envoy.access_loggers.file',
+        typed_config: typed('extensions.access_loggers.file.v3.FileAccessLog', { path, log_format: LOG_FORMAT }),
+      }
+
+const LOG_FORMAT: EnvoyObject = {
+  json_format: {
+    at: '%START_TIME%',
+    method: '%REQ(:METHOD)%',
+    path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+    status: '%RESPONSE_CODE%',
+    flags: '%RESPONSE_FLAGS%',
+    details: '%RESPONSE_CODE_DETAILS%',
+    route: '%ROUTE_NAME%',
+    upstreamCluster: '%UPSTREAM_CLUSTER_RAW%',
+    upstreamHost: '%UPSTREAM_HOST%',
+    attempts: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%',
+    durationMs: '%DURATION%',
+    // Servers flush headers before prefill, so the first byte of the body is the first token.
+    firstTokenMs: '%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%',
+    requestId: '%REQ(X-REQUEST-ID)%',
+    cluster: `%REQ(${HEADERS.cluster})%`,
+    site: `%REQ(${HEADERS.site})%`,
+    action: `%REQ(${HEADERS.action})%`,
+    reason: `%REQ(${HEADERS.reason})%`,
+    policy: `%REQ(${HEADERS.policy})%`,
+    decision: `%REQ(${HEADERS.decision})%`,
+    residency: `%REQ(${HEADERS.residency})%`,
+  },
+}

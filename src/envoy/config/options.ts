@@ -46,7 +46,7 @@ export interface EnvoyOptions {
   /** Path prefixes whose body hubward reads (the OpenAI `model`). Bodies over the limit get 413 there. */
   readonly bodyPaths: readonly string[]
   /** The path of the sites' own health check; absent: only refused connections are noticed. */
-  readonly healthPath?: string
+  readonly healthPath?: string | undefined
   readonly healthIntervalMs: number
   readonly connectTimeoutMs: number
   /** How long a stream may be silent: prefill of a long prompt is silence. */
@@ -54,7 +54,7 @@ export interface EnvoyOptions {
   /** What the sites speak. */
   readonly upstreamHttp: 1 | 2
   /** A file as Envoy sees it; absent: no access log. */
-  readonly accessLog?: string
+  readonly accessLog?: string | undefined
   /** What the job routes tell clients while hubward is down. */
   readonly retryAfterS: number
   /** Whether a signed decision of another hubward is let in. */

@@ -12,7 +12,7 @@ import { decisionHeaders } from './session-header.ts'
 export interface ResidencyRoute {
   readonly name: string
   readonly headers: readonly EnvoyObject[]
-  readonly then: EnvoyObject
+  readonly answer: EnvoyObject
 }
 
 /** The routes' headers while hubward has not answered. */
@@ -32,7 +32,7 @@ export const VHOST_RESIDENCY_ATTRIBUTE = `xds.virtual_host_metadata.filter_metad
 export const refuseRoute = (rule: ClassRule, options: EnvoyOptions): ResidencyRoute => ({
   name: `hubward-refuse-${rule.class}`,
   headers: [UNDECIDED],
-  then: refusalResponse(
+  answer: refusalResponse(
     { ...NO_DECISION, detail: `class ${rule.class} needs a decision, and none can be had` },
     options,
   ),
@@ -57,7 +57,7 @@ export function residencyRoutes(
           { ...attribute, present_match: true },
           { ...attribute, string_match: { exact: vhostClass }, invert_match: true },
         ],
-        then: refusalResponse({ ...UNLISTED, detail: 'the residency attribute contradicts the host' }, options),
+        answer: refusalResponse({ ...UNLISTED, detail: 'the residency attribute contradicts the host' }, options),
       },
       toDefault(classNamed(set, vhostClass), vhostClass, [DEFAULTED], options),
     ]
@@ -75,10 +75,10 @@ export function residencyRoutes(
     {
       name: 'hubward-residency-unlisted',
       headers: [DEFAULTED, { ...attribute, present_match: true }],
-      then: refusalResponse(UNLISTED, options),
+      answer: refusalResponse(UNLISTED, options),
     },
     unrestricted === undefined
-      ? { name: 'hubward-residency-absent', headers: [DEFAULTED], then: refusalResponse(ABSENT, options) }
+      ? { name: 'hubward-residency-absent', headers: [DEFAULTED], answer: refusalResponse(ABSENT, options) }
       : {
           ...toDefault(classNamed(set, unrestricted), unrestricted, [DEFAULTED], options),
           name: 'hubward-unrestricted',
@@ -90,12 +90,12 @@ const NO_DECISION = { reason: 'hubward-down', title: 'No decision' }
 const UNLISTED: Refusal = {
   reason: 'residency-unlisted',
   title: 'Residency unknown',
-  detail: 'the residency of this request is not one that is configured, and hubward does not answer',
+  detail: 'the residency of this request is not one that is configured, and no decision says where else to go',
 }
 const ABSENT: Refusal = {
   reason: 'residency-absent',
   title: 'Residency unknown',
-  detail: 'nothing says the residency of this request, and hubward does not answer',
+  detail: 'nothing says the residency of this request, and no decision says where else to go',
 }
 
 const classNamed = (set: DocumentSet, name: ResidencyName): ResidencyClass | undefined =>
@@ -107,11 +107,11 @@ function toDefault(
   headers: readonly EnvoyObject[],
   options: EnvoyOptions,
 ): ResidencyRoute {
-  const detail = `residency class ${name} has no default, and hubward does not answer`
+  const detail = `residency class ${name} has no default, and no decision says where else to go`
   return {
     name: `hubward-default-${name}`,
     headers,
-    then:
+    answer:
       residency?.default === undefined
         ? refusalResponse({ reason: 'hubward-down', title: 'No default', detail }, options)
         : {

@@ -64,7 +64,7 @@ export function virtualHosts(set: DocumentSet, options: EnvoyOptions): EnvoyObje
 const routeOf = (rule: ClassRule, prefix: string, one: ResidencyRoute, filters: EnvoyObject): EnvoyObject => ({
   name: one.name,
   match: { prefix, ...rule.match, headers: [...one.headers, ...((rule.match.headers as EnvoyObject[]) ?? [])] },
-  ...one.then,
+  ...one.answer,
   ...filters,
 })
 
