@@ -244,4 +244,11 @@ export interface PolicyCase {
   readonly given: Readonly<Record<string, unknown>>
   readonly when: Readonly<Record<string, unknown>>
   readonly then: Readonly<Record<string, unknown>>
+  /** What comes after, each some time later, on the same snapshot. */
+  readonly steps?: readonly {
+    readonly after?: string
+    readonly given?: Readonly<Record<string, unknown>>
+    readonly when?: Readonly<Record<string, unknown>>
+    readonly then?: Readonly<Record<string, unknown>>
+  }[]
 }

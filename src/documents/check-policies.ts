@@ -1,0 +1,135 @@
+import type { Policy } from '../model/documents.ts'
+import { policyRef } from '../model/documents.ts'
+import { FACT_NAMES } from '../model/facts.ts'
+import { signalOf } from '../model/signal.ts'
+import { conditionConjuncts, conditionFacts, conditionProblems } from './conditions.ts'
+import { parseInstant } from './instant.ts'
+import { allCandidates, serves } from './names.ts'
+import { didYouMean, knownNames } from './suggest.ts'
+import { isBroken, type Report, type View } from './view.ts'
+
+/** What each policy says by itself: its class, condition, bands, ranking, dates and version. */
+export function checkPolicies(view: View): void {
+  for (const policy of view.own.policies) {
+    const report = view.about(policy)
+    checkClass(view, policy, report)
+    checkWhen(view, policy, report)
+    checkBands(policy, report)
+    checkRank(policy, report)
+    checkReview(view, policy, report)
+    checkVersion(view, policy, report)
+  }
+}
+
+function checkClass(view: View, policy: Policy, report: Report): void {
+  const known = view.all.classes.map(({ metadata }) => metadata.name)
+  if (known.includes(policy.class) || isBroken(view, 'WorkloadClass', policy.class)) return
+  const message = `no class is called "${policy.class}"; ${knownNames(known)}${didYouMean(policy.class, known)}`
+  const remedy = 'add a WorkloadClass document, or correct the name'
+  report(['spec', 'class'], { code: 'policy/unknown-class', message, remedy })
+}
+
+function checkWhen(view: View, policy: Policy, report: Report): void {
+  if (policy.when === undefined) return
+  const path = ['spec', 'when']
+  checkCondition(policy.when, report)
+  checkConditionFacts(view, policy.when, report)
+  const conjuncts = conditionConjuncts(policy.when)
+  for (const [fact, { values, offset }] of conjuncts) {
+    if (values.size > 0) continue
+    const message = `request.${fact} would have to have two values at once, so the policy never applies`
+    report(path, { code: 'policy/condition', message, offset, remedy: 'correct the condition', severity: 'warning' })
+  }
+  const model = conjuncts.get('model')
+  for (const name of model?.values ?? []) {
+    if (typeof name !== 'string' || allCandidates(view).some(({ pool }) => serves(pool, name))) continue
+    const message = `no pool serves a model "${name}", so the policy never applies`
+    const remedy = 'add the model to a pool, or correct the name'
+    report(path, { code: 'policy/unknown-model', message, remedy, offset: model!.offset, severity: 'warning' })
+  }
+}
+
+/** Reports what is wrong with a policy's `when`, at the character that is. */
+export function checkCondition(when: string, report: Report): void {
+  for (const { message, offset, remedy } of conditionProblems(when)) {
+    report(['spec', 'when'], { code: 'policy/condition', message, offset, ...(remedy === undefined ? {} : { remedy }) })
+  }
+}
+
+/** A fact that nothing gives is missing in every request, and the condition is then false without a word. */
+function checkConditionFacts(view: View, when: string, report: Report): void {
+  const given = view.all.factSources.flatMap(({ facts }) => Object.keys(facts))
+  const known = [...FACT_NAMES, ...given]
+  for (const [fact, offset] of conditionFacts(when)) {
+    if (known.includes(fact)) continue
+    const message = `nothing gives the fact "${fact}", so it is missing in every request${didYouMean(fact, known)}`
+    const remedy = 'name a source for it in a FactSources document, or correct the name'
+    const path = ['spec', 'when']
+    report(path, { code: 'policy/condition-fact', message, remedy, offset, severity: 'warning' })
+  }
+}
+
+function checkBands(policy: Policy, report: Report): void {
+  for (const { signal, steps } of policy.bands) {
+    let before: { op: 'max' | 'min'; limit: number } | undefined
+    for (const [index, { threshold }] of steps.entries()) {
+      const path = ['spec', 'bands', signal, index]
+      if (threshold === undefined && index < steps.length - 1) {
+        const message = 'a step without a bound always holds, so those after it never do'
+        report(path, { code: 'policy/bands-order', message, remedy: 'put it last' })
+      }
+      if (threshold !== undefined && before !== undefined) {
+        const sameSide = threshold.op === before.op
+        const onward = threshold.op === 'min' ? threshold.limit < before.limit : threshold.limit > before.limit
+        if (!sameSide || !onward) {
+          const message = sameSide
+            ? `${threshold.op} ${threshold.limit} comes after ${before.op} ${before.limit} and can never hold`
+            : `the steps of a band all have min, or all have max`
+          const remedy = threshold.op === 'min' ? 'write the largest min first' : 'write the smallest max first'
+          report(path, { code: 'policy/bands-order', message, remedy })
+        }
+      }
+      before = threshold ?? before
+    }
+  }
+}
+
+function checkRank(policy: Policy, report: Report): void {
+  for (const [index, entry] of policy.rank.entries()) {
+    const path = ['spec', 'rank', index]
+    if (entry.within !== undefined && entry.withinPct !== undefined) {
+      const message = 'a tolerance is either within or withinPct, and this has both'
+      report(path, { code: 'policy/rank-tolerance', message, remedy: 'leave one of them out' })
+    }
+    const worse = signalOf(entry.signal)?.worseWhen
+    if (worse !== entry.prefer) continue
+    const message = `${entry.signal} is worse when it is ${worse}, and this prefers it ${entry.prefer}`
+    const remedy = `write prefer: ${worse === 'higher' ? 'lower' : 'higher'}, unless you mean it`
+    report([...path, 'prefer'], { code: 'policy/prefers-worse', message, remedy, severity: 'warning' })
+  }
+}
+
+function checkReview(view: View, policy: Policy, report: Report): void {
+  const { reviewBy } = policy.metadata
+  if (reviewBy === undefined) return
+  const path = ['metadata', 'reviewBy']
+  const due = parseInstant(reviewBy)
+  if (due === undefined) {
+    report(path, { code: 'schema/bad-value', message: `there is no day ${reviewBy}`, remedy: 'correct the date' })
+  } else if (view.context.now !== undefined && due < view.context.now) {
+    const message = `the policy was to be reviewed by ${reviewBy}`
+    report(path, { code: 'policy/review-due', message, remedy: 'review it and set a new date', severity: 'warning' })
+  }
+}
+
+function checkVersion(view: View, policy: Policy, report: Report): void {
+  const ref = policyRef(policy)
+  const before = view.context.previous?.policies.find((other) => policyRef(other) === ref)
+  if (before === undefined || before.hash === policy.hash) return
+  const newest = Math.max(...view.own.policies.filter(sameName(policy)).map(({ metadata }) => metadata.version))
+  const message = `${ref} is in force with other content (${before.hash.slice(0, 15)}…, here ${policy.hash.slice(0, 15)}…)`
+  const remedy = `write version: ${newest + 1}`
+  report(['metadata', 'version'], { code: 'policy/version-reused', message, remedy })
+}
+
+const sameName = (policy: Policy) => (other: Policy) => other.metadata.name === policy.metadata.name

@@ -1,0 +1,70 @@
+import type { Metadata, ResidencyClass, WorkloadClass } from '../model/documents.ts'
+import { bounded, normaliseAction, type WrittenAction } from './normalise-action.ts'
+import { normaliseMetadata } from './normalise-site.ts'
+import type { Report } from './view.ts'
+
+interface Envelope {
+  readonly metadata: Metadata
+  readonly spec: unknown
+}
+
+/** A residency class as it was written. */
+export function normaliseResidencyClass(document: Envelope): ResidencyClass {
+  const spec = document.spec as Omit<ResidencyClass, 'metadata'>
+  return {
+    metadata: normaliseMetadata(document.metadata),
+    allows: spec.allows,
+    ...(spec.default === undefined ? {} : { default: { sites: spec.default.sites } }),
+  }
+}
+
+interface WrittenClass {
+  readonly critical?: boolean
+  readonly flexibility?: WorkloadClass['flexibility']
+  readonly whenHubwardIsDown: WorkloadClass['whenHubwardIsDown']
+  readonly freshness?: Readonly<Record<string, string>>
+  readonly whenStale?: Omit<WrittenAction, 'action'> & {
+    readonly action: 'lowest-risk' | WrittenAction['action']
+    readonly alert?: boolean
+  }
+  readonly panic?: WorkloadClass['panic']
+  readonly delayTolerance?: string
+  readonly session?: { readonly life?: string }
+}
+
+/** How long a session lives where its class does not say. */
+export const SESSION_LIFE_MS = 1_800_000
+
+/** A workload class with its defaults filled in. */
+export function normaliseWorkloadClass(document: Envelope, report: Report): WorkloadClass {
+  const spec = document.spec as WrittenClass
+  const limits = Object.entries(spec.freshness ?? {}).map(
+    ([signal, text]) => [signal, bounded(text, 'freshness', ['spec', 'freshness', signal], report)] as const,
+  )
+  const byDefault = limits.find(([signal]) => signal === 'default')?.[1]
+  const life = spec.session?.life
+  const tolerance = spec.delayTolerance
+  return {
+    metadata: normaliseMetadata(document.metadata),
+    critical: spec.critical ?? false,
+    flexibility: spec.flexibility ?? 'inflexible',
+    whenHubwardIsDown: spec.whenHubwardIsDown,
+    freshness: Object.fromEntries(limits.filter(([signal]) => signal !== 'default')),
+    ...(byDefault === undefined ? {} : { freshnessDefaultMs: byDefault }),
+    whenStale: normaliseWhenStale(spec.whenStale, report),
+    panic: spec.panic ?? 'last-good',
+    ...(tolerance === undefined
+      ? {}
+      : { delayToleranceMs: bounded(tolerance, 'delayTolerance', ['spec', 'delayTolerance'], report) }),
+    session: {
+      lifeMs: life === undefined ? SESSION_LIFE_MS : bounded(life, 'life', ['spec', 'session', 'life'], report),
+    },
+  }
+}
+
+function normaliseWhenStale(written: WrittenClass['whenStale'], report: Report): WorkloadClass['whenStale'] {
+  const alert = written?.alert ?? false
+  if (written === undefined || written.action === 'lowest-risk') return { action: 'lowest-risk', alert }
+  const spec = normaliseAction(written as WrittenAction, ['spec', 'whenStale'], report)
+  return { action: written.action, alert, spec }
+}

@@ -1,0 +1,53 @@
+import type { KindSchema } from './envelope.ts'
+import { DEFS, listOf, object, ref } from './parts.ts'
+
+/** A named set of jurisdictions, and its default. */
+export const RESIDENCY_CLASS: KindSchema = {
+  kind: 'ResidencyClass',
+  says: 'A named set of jurisdictions that requests may be bound to, and where they go when hubward does not answer.',
+  spec: object(
+    {
+      allows: listOf(ref('jurisdiction'), { minItems: 1, description: 'any of these will do' }),
+      default: object(
+        { sites: listOf(ref('name'), { minItems: 1, description: 'in this order' }) },
+        { required: ['sites'], description: 'absent: nothing serves this class without hubward' },
+      ),
+    },
+    { required: ['allows'] },
+  ),
+}
+
+/** A kind of AI work, and what it can bear. */
+export const WORKLOAD_CLASS: KindSchema = {
+  kind: 'WorkloadClass',
+  says: 'A kind of AI work, and what it can bear.',
+  spec: object(
+    {
+      critical: { type: 'boolean', description: 'true: sessions stay on a pool that is red for safety' },
+      flexibility: { enum: ['inflexible', 'movable', 'delayable', 'pausable'], description: 'absent: inflexible' },
+      whenHubwardIsDown: {
+        enum: ['default', 'refuse'],
+        description: "default: on to the residency class's default, for interactive work; refuse: 503, for jobs",
+      },
+      freshness: {
+        type: 'object',
+        description: 'how old a signal may be; `default` is for signals that have no limit of their own',
+        properties: { default: ref('duration') },
+        propertyNames: { anyOf: [{ const: 'default' }, ref('signal')] },
+        additionalProperties: ref('duration'),
+      },
+      whenStale: {
+        ...DEFS.whenStale,
+        properties: {
+          ...(DEFS.whenStale as unknown as { properties: object }).properties,
+          alert: { type: 'boolean' },
+        },
+        description: 'what is done when every pool left has a stale required signal; absent: lowest-risk',
+      },
+      panic: { enum: ['last-good', 'deny'], description: 'when all is down on our own evidence; absent: last-good' },
+      delayTolerance: ref('duration'),
+      session: object({ life: ref('duration') }, { description: 'how long a session stays at most; absent: 30m' }),
+    },
+    { required: ['whenHubwardIsDown'] },
+  ),
+}

@@ -1,0 +1,110 @@
+import { type Document, isScalar, LineCounter, parseAllDocuments, visit, type YAMLError } from 'yaml'
+import type { Problem } from '../model/problem.ts'
+import type { DocumentProblemCode } from './problems.ts'
+import { type Located, placeAt } from './place.ts'
+
+/** One file of a source. */
+export interface SourceFile {
+  /** Relative to the source's root. */
+  readonly path: string
+  readonly text: string
+}
+
+/** The largest file that is read, in bytes: a ConfigMap holds no more. */
+export const FILE_BYTES_MAX = 1_048_576
+
+/** How many aliases a document may spread; the usual bombs make millions. */
+const ALIASES_MAX = 100
+
+/** A document as it was written, and where. */
+export interface Written {
+  readonly located: Located
+  readonly value: unknown
+}
+
+/** The documents of a file. JSON is YAML too. Empty documents are left out; all that is wrong is told. */
+export function readText(file: SourceFile): { readonly written: Written[]; readonly problems: Problem[] } {
+  const bytes = new TextEncoder().encode(file.text).length
+  if (bytes > FILE_BYTES_MAX) {
+    const message = `the file has ${bytes} bytes, ${FILE_BYTES_MAX} are allowed`
+    return { written: [], problems: [problem('yaml/too-large', file.path, message, 'split it into several files')] }
+  }
+  const lines = new LineCounter()
+  const written: Written[] = []
+  const problems: Problem[] = []
+  let documents: Document[]
+  try {
+    documents = parse(file.text, lines)
+  } catch {
+    // The parser descends by calling itself: a hundred thousand brackets exhaust its stack.
+    return { written, problems: [problem('yaml/syntax', file.path, 'nested too deeply', 'flatten the document')] }
+  }
+  for (const doc of documents) {
+    const located = { path: file.path, text: file.text, doc, lines }
+    const wrong = [...doc.errors.map((error) => syntaxProblem(located, error)), ...duplicateKeys(located)]
+    problems.push(...wrong)
+    if (wrong.length > 0 || doc.contents === null) continue
+    try {
+      const value: unknown = doc.toJS({ maxAliasCount: ALIASES_MAX })
+      if (value !== null) written.push({ located, value })
+    } catch (error) {
+      const place = placeAt(located, doc.contents.range?.[0] ?? 0)
+      const message = `the document cannot be expanded: ${(error as Error).message}`
+      problems.push({ ...problem('yaml/aliases', file.path, message, 'write the repeated parts out'), ...place })
+    }
+  }
+  return { written, problems }
+}
+
+function parse(text: string, lineCounter: LineCounter): Document[] {
+  const options = {
+    lineCounter,
+    version: '1.2',
+    schema: 'core',
+    strict: true,
+    // Checked below: the parser's own check compares each key with each other.
+    uniqueKeys: false,
+    merge: false,
+    prettyErrors: false,
+    logLevel: 'silent',
+  } as const
+  const documents = parseAllDocuments(text, options)
+  return Array.isArray(documents) ? (documents as Document[]) : []
+}
+
+function problem(code: DocumentProblemCode, path: string, message: string, remedy?: string): Problem {
+  return { code, severity: 'error', message, path, ...(remedy === undefined ? {} : { remedy }) }
+}
+
+function syntaxProblem(located: Located, error: YAMLError): Problem {
+  const place = placeAt(located, error.pos[0])
+  return { ...problem('yaml/syntax', located.path, error.message, REMEDIES[error.code]), ...place }
+}
+
+function duplicateKeys(located: Located): Problem[] {
+  const problems: Problem[] = []
+  visit(located.doc, {
+    Map(_, map) {
+      const seen = new Set<string>()
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue
+        const name = String(key.value)
+        if (seen.has(name)) {
+          const message = `the field "${name}" is written twice`
+          const place = placeAt(located, key.range?.[0] ?? 0)
+          problems.push({ ...problem('yaml/duplicate-key', located.path, message, 'keep one of them'), ...place })
+        }
+        seen.add(name)
+      }
+    },
+  })
+  return problems
+}
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'indent with spaces',
+  BAD_INDENT: 'indent what belongs together by the same number of spaces',
+  MULTILINE_IMPLICIT_KEY: 'end the line before, or put the text in quotes',
+  MISSING_CHAR: 'add what is missing',
+  BAD_ALIAS: 'name an anchor that stands before it',
+}
