@@ -14,7 +14,7 @@ export interface ServiceParts {
   /** Requests between their arrival in the queue and their end; kept by the service. */
   readonly runs: Set<Run>
   readonly metrics: () => string
-  /** Called after an arrival and after an end. */
+  /** Called after an arrival, after a body has been read, and after an end. */
   readonly changed: () => void
 }
 
@@ -73,7 +73,11 @@ export const service = ({ shop, ledger, runs, metrics, changed }: ServiceParts) 
       res.setHeader('connection', 'close')
       return fail(res, tooLarge(options.bodyBytesMax))
     }
-    const ask = readAsk(endpoint, body, options.models, options.answerTokens, (model) => ledger.asked(arrival, model))
+    const asked = (model: string) => {
+      ledger.asked(arrival, model)
+      changed()
+    }
+    const ask = readAsk(endpoint, body, options.models, options.answerTokens, asked)
     if ('status' in ask) return fail(res, ask)
     const refusal = faults.refusal('chat')
     if (refusal !== undefined) {
