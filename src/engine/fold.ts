@@ -4,10 +4,10 @@ import type { EpochMs } from '../model/names.ts'
 import type { Override } from '../model/override.ts'
 import { columnKey } from '../model/signal.ts'
 import type { CompileCondition, GateRow, SnapshotData, SourceState } from '../model/snapshot.ts'
-import { type Draft, draftGate, foldAgeMs } from './columns.ts'
+import { type Draft, draftGate, foldAgeMs, isInsufficient } from './columns.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
 import { foldSamples, stepGate } from './fold-samples.ts'
-import { onTime } from './gates.ts'
+import { isGood, onTime } from './gates.ts'
 import { onSilence } from './health.ts'
 import { isInForce } from './orders.ts'
 import { compileClusters, compileOverrides, compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
@@ -132,9 +132,10 @@ const passTime = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): Engi
     for (let index = 0; index < row.failed.length; index++) {
       if (row.failed[index] === 0 && row.crossedAt[index] === 0) continue
       if (now - column.at[index]! > ageMs) continue
+      const good = isGood(row.spec, column.value[index]!, isInsufficient(row.spec.signal, column.count[index]!))
       draft ??= draftGate(row)
       stepGate(draft, key, index, data.targets[index]!, now, events, column.value[index]!, (cell) =>
-        onTime(cell, row.spec, now),
+        onTime(cell, row.spec, now, good),
       )
     }
     if (draft !== undefined) {

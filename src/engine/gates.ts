@@ -54,10 +54,9 @@ export const onSample = (
   { first, gap, insufficient }: { readonly first: boolean; readonly gap: boolean; readonly insufficient: boolean },
 ): void => {
   const overLimit = !insufficient && crosses(spec.op, spec.limit, value)
-  const overResume = !insufficient && crosses(spec.op, spec.resume, value)
   if (cell.failed === 1) {
-    if (overResume || overLimit || gap) cell.badAt = now
-    else onTime(cell, spec, now)
+    if (gap || !isGood(spec, value, insufficient)) cell.badAt = now
+    else onTime(cell, spec, now, true)
     return
   }
   if (!overLimit) {
@@ -68,13 +67,17 @@ export const onSample = (
   if (first || now - cell.crossedAt >= spec.stableForMs) fail(cell, now)
 }
 
-/** The cell when time has passed and its newest sample is still fresh. */
-export const onTime = (cell: GateCell, spec: GateSpec, now: EpochMs): void => {
+/** Is the newest sample within the resume value, so that only the timers stand between the target and its return? */
+export const isGood = (spec: GateSpec, value: number, insufficient: boolean): boolean =>
+  insufficient || !(crosses(spec.op, spec.resume, value) || crosses(spec.op, spec.limit, value))
+
+/** The cell when time has passed and its newest sample, good or not, is still fresh. */
+export const onTime = (cell: GateCell, spec: GateSpec, now: EpochMs, good: boolean): void => {
   if (cell.failed === 0) {
     if (cell.crossedAt > 0 && now - cell.crossedAt >= spec.stableForMs) fail(cell, now)
     return
   }
-  if (now - cell.badAt >= spec.dwellMs && now - cell.failedAt >= spec.cooldownMs) {
+  if (good && now - cell.badAt >= spec.dwellMs && now - cell.failedAt >= spec.cooldownMs) {
     cell.failed = 0
     cell.crossedAt = 0
     cell.returnedAt = now
