@@ -1,7 +1,7 @@
 import { poolOf, siteOf } from '../model/names.ts'
+import { siteNamed, siteNames } from './names.ts'
 import type { FieldPath } from './place.ts'
 import type { DocumentProblemCode } from './problems.ts'
-import { siteNamed, siteNames } from './names.ts'
 import { didYouMean, knownNames } from './suggest.ts'
 import { isBroken, type Report, type View } from './view.ts'
 

@@ -1,10 +1,10 @@
 import { type ASTNode, Environment, type ParseError } from '@marcbachmann/cel-js'
 import type { FACT_NAMES } from '../model/facts.ts'
+import { parseCidr } from './cidr.ts'
 import { factOf } from './condition-facts.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, patternOf } from './condition-functions.ts'
-import type { ConditionProblem } from './conditions.ts'
-import { parseCidr } from './cidr.ts'
 import { doubles, isEqual } from './condition-values.ts'
+import type { ConditionProblem } from './conditions.ts'
 import { didYouMean } from './suggest.ts'
 
 /** How large a condition may be. A depth of 32 is far beyond what people can read. */

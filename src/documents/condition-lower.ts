@@ -3,8 +3,8 @@ import type { Facts } from '../model/facts.ts'
 import { parseCidr } from './cidr.ts'
 import { FACT_TYPES } from './condition-check.ts'
 import { factOf } from './condition-facts.ts'
-import { OPERATIONS } from './condition-values.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, FAILED, inCidr, patternOf } from './condition-functions.ts'
+import { OPERATIONS } from './condition-values.ts'
 
 /** A lowered expression: its value for these facts and loop variables, or FAILED. Never throws. */
 export type Program = (facts: Facts, variables: readonly unknown[]) => unknown

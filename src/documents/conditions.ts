@@ -1,8 +1,8 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Condition } from '../model/snapshot.ts'
 import { checkCondition, parseCondition } from './condition-check.ts'
+import { type Conjuncts, conjunctsOf } from './condition-facts.ts'
 import { lower } from './condition-lower.ts'
-import { conjunctsOf, type Conjuncts } from './condition-facts.ts'
 
 /** What is wrong with a condition, and where in its text. */
 export interface ConditionProblem {

@@ -1,7 +1,9 @@
 import type { FactSource, FactSources, Metadata, PolicyCase, PolicyTest } from '../model/documents.ts'
+import { factSourceProblems } from '../model/fact-trust.ts'
 import { parseCidr } from './cidr.ts'
 import { normaliseMetadata } from './normalise-site.ts'
 import type { FieldPath } from './place.ts'
+import type { DocumentProblemCode } from './problems.ts'
 import { FACT_ORIGINS } from './schema/fact-sources.ts'
 import type { Report } from './view.ts'
 
@@ -28,7 +30,7 @@ export function normaliseFactSources(document: Envelope, report: Report): FactSo
   for (const [fact, sources] of Object.entries(spec.facts)) checkSources(sources, ['spec', 'facts', fact], report)
   checkSources(spec.residency ?? [], ['spec', 'residency'], report)
   checkCidrs(spec.trustedPeers ?? [], ['spec', 'trustedPeers'], report)
-  return {
+  const sources = {
     metadata: normaliseMetadata(document.metadata),
     trustedHops: spec.trustedHops ?? 0,
     trustedPeers: spec.trustedPeers ?? [],
@@ -37,6 +39,16 @@ export function normaliseFactSources(document: Envelope, report: Report): FactSo
     tenantResidency: spec.tenantResidency ?? {},
     bodyBytesMax: spec.bodyBytesMax ?? BODY_BYTES_MAX,
   }
+  for (const { at, code, message, remedy, severity } of factSourceProblems(sources)) {
+    const finding = {
+      code: code as DocumentProblemCode,
+      message,
+      severity,
+      ...(remedy === undefined ? {} : { remedy }),
+    }
+    report(['spec', ...at], finding)
+  }
+  return sources
 }
 
 function checkSources(sources: readonly FactSource[], path: FieldPath, report: Report): void {

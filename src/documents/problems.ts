@@ -58,6 +58,10 @@ export const DOCUMENT_PROBLEMS = {
   'facts/unknown-origin-field':
     'a fact source with a field that its origin does not have, or without one that it needs',
   'facts/bad-cidr': 'not a CIDR block',
+  'facts/untrusted-source': 'a fact that decides where data may go, from a place that a client can set',
+  'facts/client-settable': "a client's own word about where it is",
+  'facts/reserved-name': 'a fact that hubward works out by itself',
+  'facts/geo-name': 'something that an address does not tell',
   'freshness/unreachable': 'a freshness limit that the feed cannot meet',
 } as const satisfies Record<string, string>
 

@@ -11,7 +11,7 @@ import { type Envelope, identityOf, joinSets, READERS } from './read-kinds.ts'
 import type { Kind } from './schema/kinds.ts'
 import { kindOf, shapeProblems } from './shape.ts'
 import { readText, type SourceFile } from './text.ts'
-import { type ReadContext, reporter, type Report, type View } from './view.ts'
+import { type ReadContext, type Report, reporter, type View } from './view.ts'
 
 /** What came of reading a source's files. */
 export interface ReadResult {

@@ -1,7 +1,7 @@
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit, type YAMLError } from 'yaml'
 import type { Problem } from '../model/problem.ts'
-import type { DocumentProblemCode } from './problems.ts'
 import { type Located, placeAt } from './place.ts'
+import type { DocumentProblemCode } from './problems.ts'
 
 /** One file of a source. */
 export interface SourceFile {
