@@ -2,7 +2,7 @@ import type { Event, SampleRefusal } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Heartbeat, Sample } from '../model/sample.ts'
 import { columnKey, type Signal, signalOf } from '../model/signal.ts'
-import type { Column, GateRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import type { Column, GateRow, GateSpec, HeldColumn, SnapshotData } from '../model/snapshot.ts'
 import {
   type Draft,
   draftColumn,
@@ -71,8 +71,8 @@ export const foldSamples = (
         insufficient: isInsufficient(sample.signal, column.count[index]!),
       }
       for (const base of specsBySignal.gates.get(sample.signal) ?? []) {
-        const spec = sample.model === undefined ? base : { ...base, model: sample.model }
-        const name = gateKey(spec)
+        const spec = sample.model === undefined ? base.spec : { ...base.spec, model: sample.model }
+        const name = sample.model === undefined ? base.key : gateKey(spec)
         let row = gates.get(name)
         if (row === undefined) {
           row = draftGate(data.gates[name] ?? emptyGate(spec, size))
@@ -213,7 +213,9 @@ const stepRed = (
 const grouped = new WeakMap<Programs['gateSpecs'], ReturnType<typeof group>>()
 const group = (programs: Programs) => {
   const gates = new Map<string, GateRow['spec'][]>()
-  for (const spec of programs.gateSpecs.values()) gates.set(spec.signal, [...(gates.get(spec.signal) ?? []), spec])
+  for (const [key, spec] of programs.gateSpecs) {
+    gates.set(spec.signal, [...(gates.get(spec.signal) ?? []), { key, spec }])
+  }
   const held = new Map<string, string[]>()
   for (const [key, spec] of programs.heldSpecs) held.set(spec.signal, [...(held.get(spec.signal) ?? []), key])
   return { gates, held }

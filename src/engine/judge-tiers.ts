@@ -13,7 +13,8 @@ export const judgeTiers = (scene: Scene, policy: PolicyProgram, judgement: Judge
   const kept = keepSession(scene, policy, judgement)
   if (kept !== undefined) return kept
   const tiers = tiersOf(scene, policy)
-  for (const [number, tier] of tiers.entries()) {
+  for (let number = 0; number < tiers.length; number++) {
+    const tier = tiers[number]!
     const fit: number[] = []
     for (const entry of tier) {
       for (const index of entry.targets) {
