@@ -58,8 +58,8 @@ const MIXED_OPERATORS: readonly (readonly [string, (a: never, b: never) => unkno
   ['double == int', (a: number, b: bigint) => isEqual(a, b)],
   ['double in list<int>', (a: number, b: bigint[]) => b.some((value) => isEqual(a, value))],
   ...(['+', '-', '*', '/'] as const).flatMap((operator) => [
-    [`double ${operator} int`, (a: number, b: bigint) => doubles[operator](a, Number(b))] as const,
-    [`int ${operator} double`, (a: bigint, b: number) => doubles[operator](Number(a), b)] as const,
+    [`double ${operator} int: double`, (a: number, b: bigint) => doubles[operator](a, Number(b))] as const,
+    [`int ${operator} double: double`, (a: bigint, b: number) => doubles[operator](Number(a), b)] as const,
   ]),
 ]
 
