@@ -212,7 +212,7 @@ const stepRed = (
 
 const grouped = new WeakMap<Programs['gateSpecs'], ReturnType<typeof group>>()
 const group = (programs: Programs) => {
-  const gates = new Map<string, GateRow['spec'][]>()
+  const gates = new Map<string, { key: string; spec: GateSpec }[]>()
   for (const [key, spec] of programs.gateSpecs) {
     gates.set(spec.signal, [...(gates.get(spec.signal) ?? []), { key, spec }])
   }
