@@ -1,4 +1,5 @@
 import { type ASTNode, Environment, type ParseError } from '@marcbachmann/cel-js'
+import { isFactName } from '../model/fact-trust.ts'
 import type { FACT_NAMES } from '../model/facts.ts'
 import { parseCidr } from './cidr.ts'
 import { factOf } from './condition-facts.ts'
@@ -151,7 +152,8 @@ function walk(node: ASTNode, at: Walk): void {
         return
       }
       const refused = Object.hasOwn(REFUSED_FACTS, fact) ? REFUSED_FACTS[fact] : undefined
-      if (refused !== undefined) wrong(`request.${fact} cannot be read in a condition`, refused)
+      if (!isFactName(fact)) wrong(`"${fact}" cannot be the name of a fact`, 'write letters, digits and underscores')
+      else if (refused !== undefined) wrong(`request.${fact} cannot be read in a condition`, refused)
       else if (!at.facts.has(fact)) at.facts.set(fact, node.start)
       return
     }
