@@ -347,6 +347,12 @@ t.test('a running Envoy', async (t) => {
     'doctor/route-not-chosen-again',
   )
   await live(
+    'whose processor asks for another route without a header is found',
+    () => ({ request_headers: { response: { clear_route_cache: true } } }),
+    () => undefined,
+    'doctor/route-clear-ignored',
+  )
+  await live(
     'whose processor answers to another phase is found',
     () => ({ response_headers: { response: {} } }),
     () => undefined,
@@ -364,7 +370,13 @@ t.test('an old Envoy is found by its version, and a version that tells nothing i
 })
 
 t.test('every check of the table has its fault above', async (t) => {
-  const live = ['doctor/timed-out', 'doctor/failed-open', 'doctor/answers-rejected', 'doctor/route-not-chosen-again']
+  const live = [
+    'doctor/timed-out',
+    'doctor/failed-open',
+    'doctor/answers-rejected',
+    'doctor/route-not-chosen-again',
+    'doctor/route-clear-ignored',
+  ]
   const tested = [...Object.keys(faults), ...live, 'doctor/spurious-answers', 'doctor/version', DOWN]
   t.strictSame(CHECKS.map((check) => check.code).sort(), tested.sort())
 })

@@ -3,7 +3,6 @@ import { SIDECAR_CLUSTER } from './clusters.ts'
 import { DECISION_HEADERS } from './early-headers.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
-import { VHOST_RESIDENCY_ATTRIBUTE } from './residency-routes.ts'
 
 /** The prefix of the filter's own counters: `http.ingress.ext_proc.hubward.failure_mode_allowed`. */
 export const DECISION_STATS = 'hubward'
@@ -44,7 +43,7 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
         request_trailer_mode: 'SKIP',
         response_trailer_mode: 'SKIP',
       },
-      request_attributes: [...new Set(['source.address', VHOST_RESIDENCY_ATTRIBUTE, ...attributes])],
+      request_attributes: [...new Set(['source.address', ...attributes])],
       forward_rules: { disallowed_headers: { patterns: secret.map((exact) => ({ exact })) } },
       mutation_rules: mutationRules(set),
       metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA] } },

@@ -5,6 +5,7 @@ import { earlyHeaderMutation } from './early-headers.ts'
 import { addressOf, type EnvoyObject, setHeader, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 import { refusalBody } from './refusal.ts'
+import { residencyHeaderFilter } from './residency-header.ts'
 import { virtualHosts } from './routes.ts'
 import { sessionFilter } from './session-header.ts'
 
@@ -31,6 +32,7 @@ const connectionManager = (set: DocumentSet, options: EnvoyOptions): EnvoyObject
     early_header_mutation_extensions: [earlyHeaderMutation(options)],
     http_filters: [
       ...options.filtersBefore,
+      ...(options.residency.by === 'vhost' ? [residencyHeaderFilter()] : []),
       decisionFilter(set, options),
       sessionFilter(),
       { name: 'envoy.filters.http.router', typed_config: typed('extensions.filters.http.router.v3.Router') },

@@ -24,10 +24,6 @@ const DEFAULTED: EnvoyObject = {
   string_match: { safe_regex: { regex: `${MARKER_UNSET}|${MARKER_DEFAULT}` } },
 }
 
-/** The name of the virtual host's metadata that says its residency class, and CEL to read it as an attribute. */
-export const RESIDENCY_METADATA = 'hubward'
-export const VHOST_RESIDENCY_ATTRIBUTE = `xds.virtual_host_metadata.filter_metadata['${RESIDENCY_METADATA}']['residency']`
-
 /** What a job is told when hubward does not answer, whatever its residency. */
 export const refuseRoute = (rule: ClassRule, options: EnvoyOptions): ResidencyRoute => ({
   name: `hubward-refuse-${rule.class}`,

@@ -4,7 +4,8 @@ import type { ResidencyName } from '../../model/names.ts'
 import { type ClassRule, classRules } from './class-rules.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
-import { RESIDENCY_METADATA, type ResidencyRoute, refuseRoute, residencyRoutes } from './residency-routes.ts'
+import { residencyOfHost } from './residency-header.ts'
+import { type ResidencyRoute, refuseRoute, residencyRoutes } from './residency-routes.ts'
 import { RETRY_BEFORE_FIRST_BYTE } from './retry.ts'
 import { decisionHeaders } from './session-header.ts'
 
@@ -53,8 +54,7 @@ export function virtualHosts(set: DocumentSet, options: EnvoyOptions): EnvoyObje
     ...options.residency.hosts.map((host) => ({
       name: `hubward-${host.class}-${host.domains[0]}`,
       domains: host.domains,
-      metadata: { filter_metadata: { [RESIDENCY_METADATA]: { residency: host.class } } },
-      ...(options.mode === 'ext_authz' ? { typed_per_filter_config: authzContext(host.class) } : {}),
+      ...residencyOfHost(host.class),
       routes: hostRoutes(set, options, host.class),
     })),
     rest,
@@ -95,9 +95,3 @@ function perRoute(options: EnvoyOptions, body: boolean, failClosed: boolean): En
     },
   }
 }
-
-const authzContext = (residency: ResidencyName): EnvoyObject => ({
-  'envoy.filters.http.ext_authz': typed('extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', {
-    check_settings: { context_extensions: { residency } },
-  }),
-})

@@ -1,7 +1,7 @@
 import type { DocumentSet } from '../../model/documents.ts'
 import { HEADERS, MARKER_UNSET } from '../../model/headers.ts'
 import { classRules } from '../config/class-rules.ts'
-import { RESIDENCY_METADATA } from '../config/residency-routes.ts'
+import { RESIDENCY_METADATA } from '../config/residency-header.ts'
 import type { RouteForm, VirtualHostForm } from './admin-forms.ts'
 import type { Check } from './check.ts'
 import { sitesBehind } from './cluster-checks.ts'

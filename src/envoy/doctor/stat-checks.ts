@@ -83,6 +83,13 @@ export const STAT_CHECKS: readonly Check[] = [
     'set route_cache_action: CLEAR',
   ),
   counted(
+    'doctor/route-clear-ignored',
+    'warning',
+    'clear_route_cache_ignored',
+    (count) => `${count} answers asked for another route and changed no header, so the first route stood`,
+    'compare the versions of hubward and of this configuration: hubward asks only with a header',
+  ),
+  counted(
     'doctor/spurious-answers',
     'error',
     'spurious_msgs_received',
