@@ -13,6 +13,8 @@ export interface SiteState {
   readonly models: readonly string[]
   readonly running: number
   readonly waiting: number
+  /** Requests that hang. */
+  readonly held: number
   readonly faults: FaultState
 }
 

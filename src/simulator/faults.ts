@@ -98,6 +98,11 @@ export class Faults {
     return () => void this.#held.delete(resume)
   }
 
+  /** How many requests hang, streams under way among them. */
+  held(): number {
+    return this.#held.size
+  }
+
   /** Stops what runs by itself. */
   close(): void {
     this.#stopFlapping()

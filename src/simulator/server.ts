@@ -97,6 +97,7 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
     models,
     running: queue.running(),
     waiting: queue.waiting(),
+    held: faults.held(),
     faults: faults.state,
   })
   const control: Controls = {

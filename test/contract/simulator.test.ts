@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import { Agent, type ClientRequest, get, type IncomingMessage, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text as textOf } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
@@ -241,6 +241,24 @@ t.test('an answer in one piece', async (t) => {
     })
   }
 
+  t.test('is 413 for a body that never ends', async (t) => {
+    const small = await siteFor(t, { bodyBytesMax: 1_000 })
+    const req = request(small.url + CHAT, { method: 'POST', agent: false })
+    req.on('error', () => {})
+    req.write('x'.repeat(20_000))
+    const [res] = (await once(req, 'response')) as [IncomingMessage]
+    t.equal(res.statusCode, 413)
+    req.destroy()
+  })
+
+  t.test('leaves its connection open for the next request, and names no time for it', async (t) => {
+    const agent = new Agent({ keepAlive: true })
+    t.teardown(() => agent.destroy())
+    const res = await once(get(`${site.url}/health`, { agent }), 'response').then(([head]) => head as IncomingMessage)
+    res.resume()
+    t.match(res.headers, { connection: 'keep-alive', 'keep-alive': undefined })
+  })
+
   t.test('is 413 for a body over the limit, said or unsaid', async (t) => {
     const small = await siteFor(t, { bodyBytesMax: 1_000 })
     const long = { ...HELLO, messages: [{ role: 'user', content: 'x'.repeat(10_000) }] }
@@ -470,7 +488,9 @@ t.test('a site does as it is told over HTTP:', async (t) => {
     const held = [send(site.url, CHAT, HELLO), send(site.url, '/health'), send(site.url, '/metrics')]
     const gone = send(site.url, '/health')
     await site.when(() => site.control.requests().total === 5)
+    await site.when((state) => state.held === 5)
     gone.req.destroy()
+    await site.when((state) => state.held === 4)
     t.equal(
       sumOf(readMetrics(site.metrics()), 'vllm:generation_tokens_total'),
       1,
@@ -598,16 +618,36 @@ t.test('a site tells what arrived: by path, model and residency, with request id
   })
 })
 
-t.test('a site closes at once without grace, and lets an answer end within it', async (t) => {
-  const clock = manualClock()
-  const site = await startSite({ ...INSTANT, decodeTokensPerS: 10 }, { clock })
-  const res = await send(site.url, CHAT, { ...HELLO, stream: true }).head
-  const closed = site.close(60_000)
-  clock.advance(10_000)
-  t.ok((await textOf(res)).endsWith('[DONE]\n\n'))
-  await closed
-  await t.rejects(ask(site.url, '/health'), { code: 'ECONNREFUSED' })
-  await t.rejects(ask(site.controlUrl, '/control'), { code: 'ECONNREFUSED' })
+t.test('a site that closes', async (t) => {
+  const closing = async (graceMs: number) => {
+    const clock = manualClock()
+    const site = await startSite({ ...INSTANT, decodeTokensPerS: 10 }, { clock })
+    await site.control.obey({ do: 'flap', periodMs: 1_000_000, how: 'fill', queued: 0 })
+    const res = await send(site.url, CHAT, { ...HELLO, stream: true }).head
+    const closed = site.close(graceMs)
+    const gone = async (url: string) => {
+      await t.rejects(ask(url, '/health'), { code: 'ECONNREFUSED' })
+    }
+    await gone(site.url)
+    return { clock, res, done: () => closed.then(() => gone(site.controlUrl)) }
+  }
+
+  t.test('lets an answer end within its grace', async (t) => {
+    const { clock, res, done } = await closing(60_000)
+    clock.advance(10_000)
+    t.ok((await textOf(res)).endsWith('[DONE]\n\n'))
+    await done()
+  })
+
+  t.test('cuts what is left after its grace, and at once without one', async (t) => {
+    for (const graceMs of [1_000, 0]) {
+      const { clock, res, done } = await closing(graceMs)
+      clock.advance(graceMs)
+      await t.rejects(textOf(res), { code: 'ECONNRESET' })
+      await done()
+      t.equal(clock.pending(), 0, 'nothing goes on by itself')
+    }
+  })
 })
 
 t.test('hubward-site in a process of its own', async (t) => {

@@ -148,6 +148,9 @@ t.test('faults', async (t) => {
     t.same(answers.map((answer, i) => (answer === undefined ? '' : i)).filter(String), [3, 7, 11])
     t.equal(answers[3], 502)
     t.equal(faults.refusal('health'), undefined, 'outside its scope nothing fails')
+    faults.refusal('chat')
+    await faults.obey({ do: 'fail', status: 500, ratio: 0.5, scope: 'chat' })
+    t.same([faults.refusal('chat'), faults.refusal('chat')], [undefined, 500], 'a new order counts anew')
   })
 
   t.test('flap between well and failing at half the period, until recovery', async (t) => {
