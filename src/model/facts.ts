@@ -40,6 +40,7 @@ export interface Facts {
   readonly sessionKey?: string
   readonly session: SessionFact
   readonly hop?: HopFact
+  /** When the answer is of no use any more: milliseconds since the epoch. */
   readonly deadlineMs?: number
   /** Prompt plus the answer's maximum, in tokens, as far as it is known. */
   readonly contextTokens?: number

@@ -16,6 +16,8 @@ export const HEADERS = {
   residency: 'x-hubward-residency',
   /** A signed decision of another hubward upstream of this one. */
   hop: 'x-hubward-hop',
+  /** What a job says it needs. A client may send it: it only ever tightens what the class's policy asks for. */
+  needs: 'x-hubward-needs',
 } as const
 
 /** What the routing header holds while no decision has been made: the routes of the residency defaults match it. */

@@ -1,0 +1,72 @@
+import { cidrTrie } from '../math/cidr-trie.ts'
+import type { FactSources } from '../model/documents.ts'
+import type { Located } from './client-address.ts'
+import type { TrustedSource } from './fact-reader.ts'
+import type { GeoAnswer } from './geo.ts'
+import type { ReadingRules } from './reading.ts'
+import { TOKEN_FIELDS } from './tokens.ts'
+
+/** All FactSources documents as one. */
+export interface MergedSources {
+  readonly sourcesOf: (fact: string) => readonly TrustedSource[]
+  /** Facts that some document gives. */
+  readonly names: readonly string[]
+  readonly residency: readonly TrustedSource[]
+  readonly tenantResidency: Readonly<Record<string, string>>
+  readonly rules: ReadingRules
+}
+
+/** The largest body that is read where no document says: 1 MiB, Envoy's own buffer limit. */
+const BODY_BYTES_MAX = 1_048_576
+
+/**
+ * Several documents as one, in the order of their names: their lists follow each other, of the numbers the largest holds,
+ * because one that is not written is the smallest. Each document's trusted peers are those of its own headers.
+ */
+export function mergedSources(
+  documents: readonly FactSources[],
+  geo: ((address: string) => GeoAnswer) | undefined,
+): MergedSources {
+  const sorted = documents.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+  const facts = new Map<string, TrustedSource[]>()
+  const residency: TrustedSource[] = []
+  const tenants = new Map<string, string>()
+  const forwarders: ((peer: Located | undefined) => boolean)[] = []
+  const fields = new Set<string>(TOKEN_FIELDS)
+  for (const document of sorted) {
+    const isTrustedPeer = peerCheck(document.trustedPeers)
+    if (document.trustedHops > 0) forwarders.push(isTrustedPeer)
+    for (const [fact, sources] of Object.entries(document.facts)) {
+      const list = facts.get(fact) ?? []
+      facts.set(fact, list)
+      for (const source of sources) list.push({ source, isTrustedPeer })
+    }
+    for (const source of document.residency) residency.push({ source, isTrustedPeer })
+    for (const [tenant, name] of Object.entries(document.tenantResidency)) {
+      if (!tenants.has(tenant)) tenants.set(tenant, name)
+    }
+  }
+  for (const list of facts.values()) {
+    for (const { source } of list) if (source.from === 'body' && source.name !== undefined) fields.add(source.name)
+  }
+  return {
+    sourcesOf: (fact) => facts.get(fact) ?? [],
+    names: [...facts.keys()],
+    residency,
+    tenantResidency: Object.fromEntries(tenants),
+    rules: {
+      trustedHops: Math.max(0, ...sorted.map((document) => document.trustedHops)),
+      isTrustedPeer: (peer) => forwarders.some((check) => check(peer)),
+      bodyBytesMax: sorted.length === 0 ? BODY_BYTES_MAX : Math.max(...sorted.map(({ bodyBytesMax }) => bodyBytesMax)),
+      bodyFields: fields,
+      geo,
+    },
+  }
+}
+
+/** Whether a peer is one of these; any is where the list is empty, and an unknown one is not where it isn't. */
+function peerCheck(trustedPeers: readonly string[]): (peer: Located | undefined) => boolean {
+  if (trustedPeers.length === 0) return () => true
+  const trie = cidrTrie(trustedPeers.map((block) => [block, true] as const))
+  return (peer) => peer !== undefined && trie.find(peer.address) === true
+}
