@@ -1,12 +1,18 @@
 import { type ASTNode, Environment, type ParseError } from '@marcbachmann/cel-js'
-import { isFactName } from '../model/fact-trust.ts'
+import { parseBlock } from '../math/address.ts'
 import type { FACT_NAMES } from '../model/facts.ts'
-import { parseCidr } from './cidr.ts'
 import { factOf } from './condition-facts.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, patternOf } from './condition-functions.ts'
 import { doubles, isEqual } from './condition-values.ts'
-import type { ConditionProblem } from './conditions.ts'
 import { didYouMean } from './suggest.ts'
+
+/** What is wrong with a condition, and where in its text. */
+export interface ConditionProblem {
+  readonly message: string
+  /** The first character that is wrong, from 0. */
+  readonly offset: number
+  readonly remedy?: string
+}
 
 /** How large a condition may be. A depth of 32 is far beyond what people can read. */
 export const CONDITION_LIMITS = {
@@ -74,10 +80,16 @@ export interface Checked {
 
 /** The environment of conditions over these further facts. */
 export function conditionEnvironment(extra: Iterable<string>): Environment {
-  const environment = new Environment({ limits: CONDITION_LIMITS, homogeneousAggregateLiterals: true })
+  const environment = functions.clone()
   const schema: Record<string, string> = { ...FACT_TYPES }
   for (const name of extra) schema[name] ??= 'dyn'
   environment.registerVariable({ name: 'request', schema })
+  return environment
+}
+
+/** The functions and operators of conditions, without the facts; cloned, because to register them takes a while. */
+function functionEnvironment(): Environment {
+  const environment = new Environment({ limits: CONDITION_LIMITS, homogeneousAggregateLiterals: true })
   for (const { signatures, run } of Object.values(CONDITION_FUNCTIONS) as ConditionFunction[]) {
     for (const signature of signatures) environment.registerFunction(signature, run)
   }
@@ -85,6 +97,8 @@ export function conditionEnvironment(extra: Iterable<string>): Environment {
     environment.registerOperator(operator, run as (a: unknown, b: unknown) => unknown)
   return environment
 }
+
+const functions = functionEnvironment()
 
 const syntax = conditionEnvironment([])
 
@@ -122,6 +136,9 @@ function libraryProblem(error: unknown): ConditionProblem {
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1)
 
+/** Whether a fact can have this name at all: not one that every object has, such as `constructor`. */
+const canBeFact = (name: string): boolean => /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) && !(name in {})
+
 interface Walk {
   readonly problems: ConditionProblem[]
   readonly facts: Map<string, number>
@@ -152,7 +169,7 @@ function walk(node: ASTNode, at: Walk): void {
         return
       }
       const refused = Object.hasOwn(REFUSED_FACTS, fact) ? REFUSED_FACTS[fact] : undefined
-      if (!isFactName(fact)) wrong(`"${fact}" cannot be the name of a fact`, 'write letters, digits and underscores')
+      if (!canBeFact(fact)) wrong(`"${fact}" cannot be the name of a fact`, 'write letters, digits and underscores')
       else if (refused !== undefined) wrong(`request.${fact} cannot be read in a condition`, refused)
       else if (!at.facts.has(fact)) at.facts.set(fact, node.start)
       return
@@ -227,7 +244,7 @@ function checkLiteral(name: 're2match' | 'inCidr', arg: ASTNode | undefined, wro
   } else if (name === 're2match' && patternOf(arg.args) === undefined) {
     const remedy = 'RE2 has no back references and no look-around; write it without'
     wrong(`RE2 does not know the pattern ${JSON.stringify(arg.args)}`, remedy, arg.start)
-  } else if (name === 'inCidr' && parseCidr(arg.args) === undefined) {
+  } else if (name === 'inCidr' && parseBlock(arg.args) === undefined) {
     wrong(`${JSON.stringify(arg.args)} is not a block of addresses`, 'write it like "10.0.0.0/8"', arg.start)
   }
 }

@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js'
-import { type Cidr, inBlock, parseCidr, parseIp } from './cidr.ts'
+import { type Address, type Block, parseAddress, parseBlock } from '../math/address.ts'
 
 /** What an expression gives that has no value: a fact was missing or of the wrong type. */
 export const FAILED: unique symbol = Symbol('failed')
@@ -90,7 +90,7 @@ export const CONDITION_FUNCTIONS = {
     signatures: ['inCidr(string, string): bool', 'string.inCidr(string): bool'],
     called: 'both',
     valueCount: [2],
-    run: textPair((a, block) => inCidr(a, parseCidr(block))),
+    run: textPair((a, block) => inCidr(a, parseBlock(block))),
   },
 } as const satisfies Record<string, ConditionFunction>
 
@@ -104,9 +104,18 @@ export function patternOf(pattern: string): RE2JS | undefined {
 }
 
 /** Whether a text is an address inside a block; FAILED if it is no address. */
-export function inCidr(address: string, block: Cidr | undefined): unknown {
-  const ip = parseIp(address)
+export function inCidr(address: string, block: Block | undefined): unknown {
+  const ip = parseAddress(address)
   return ip === undefined || block === undefined ? FAILED : inBlock(ip, block)
+}
+
+/** Whether an address lies in a block. An IPv4 address is never in an IPv6 block. */
+function inBlock(ip: Address, { address, bits }: Block): boolean {
+  if (ip.length !== address.length) return false
+  const whole = bits >> 3
+  for (let index = 0; index < whole; index++) if (ip[index] !== address[index]) return false
+  const rest = bits & 7
+  return rest === 0 || ip[whole]! >> (8 - rest) === address[whole]! >> (8 - rest)
 }
 
 function onText(says: string, run: ConditionFunction['run']): ConditionFunction {

@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
+import { parseBlock } from '../math/address.ts'
 import type { Facts } from '../model/facts.ts'
-import { parseCidr } from './cidr.ts'
 import { FACT_TYPES } from './condition-check.ts'
 import { factOf } from './condition-facts.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, FAILED, inCidr, patternOf } from './condition-functions.ts'
@@ -137,7 +137,7 @@ function prepare(name: string, literal: string): ((value: string) => unknown) | 
     return (value) => pattern?.test(value) ?? FAILED
   }
   if (name !== 'inCidr') return undefined
-  const block = parseCidr(literal)
+  const block = parseBlock(literal)
   return (value) => inCidr(value, block)
 }
 

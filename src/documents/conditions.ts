@@ -1,16 +1,8 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { Condition } from '../model/snapshot.ts'
-import { checkCondition, parseCondition } from './condition-check.ts'
+import { type ConditionProblem, checkCondition, parseCondition } from './condition-check.ts'
 import { type Conjuncts, conjunctsOf } from './condition-facts.ts'
 import { lower } from './condition-lower.ts'
-
-/** What is wrong with a condition, and where in its text. */
-export interface ConditionProblem {
-  readonly message: string
-  /** The first character that is wrong, from 0. */
-  readonly offset: number
-  readonly remedy?: string
-}
 
 /**
  * All that is wrong with a condition: syntax, types, names, functions that have no place in one, and size. Empty for a
@@ -24,11 +16,21 @@ export const conditionProblems = (source: string): ConditionProblem[] => checkCo
  * that conditionProblems finds fault with.
  */
 export function compileCondition(source: string): Condition {
+  const known = programs.get(source)
+  if (known !== undefined) return known
   const problem = conditionProblems(source)[0]
   if (problem !== undefined) throw new Error(`the condition cannot be used: ${problem.message} (at ${problem.offset})`)
   const program = lower(parseCondition(source))
-  return (facts) => program(facts, []) === true
+  const condition: Condition = (facts) => program(facts, NO_VARIABLES) === true
+  if (programs.size >= PROGRAMS_MAX) programs.clear()
+  programs.set(source, condition)
+  return condition
 }
+
+// A reload compiles all conditions again, and few of them are new: 70 us for each that is (measured).
+const programs = new Map<string, Condition>()
+const PROGRAMS_MAX = 5_000
+const NO_VARIABLES: readonly unknown[] = []
 
 /** The facts a condition reads, by name, and where each is read first. Empty for a text that cannot be read. */
 export function conditionFacts(source: string): ReadonlyMap<string, number> {

@@ -1,6 +1,6 @@
+import { parseBlock } from '../math/address.ts'
 import type { FactSource, FactSources, Metadata, PolicyCase, PolicyTest } from '../model/documents.ts'
 import { factSourceProblems } from '../model/fact-trust.ts'
-import { parseCidr } from './cidr.ts'
 import { normaliseMetadata } from './normalise-site.ts'
 import type { FieldPath } from './place.ts'
 import type { DocumentProblemCode } from './problems.ts'
@@ -72,7 +72,7 @@ function checkSources(sources: readonly FactSource[], path: FieldPath, report: R
 
 function checkCidrs(cidrs: readonly string[], path: FieldPath, report: Report): void {
   for (const [index, text] of cidrs.entries()) {
-    if (parseCidr(text) !== undefined) continue
+    if (parseBlock(text) !== undefined) continue
     const message = `"${text}" is not a block of addresses`
     report([...path, index], { code: 'facts/bad-cidr', message, remedy: 'write it like 10.0.0.0/8 or 2001:db8::/32' })
   }

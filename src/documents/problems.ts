@@ -18,6 +18,7 @@ export const DOCUMENT_PROBLEMS = {
   'documents/defined-elsewhere': 'another source has a document of this kind and name already',
   'documents/empty': 'a source without any document',
   'documents/from-disk': 'the source itself is unusable; its last good set is taken from disk',
+  'documents/not-kept': 'the last good set cannot be written to disk',
   'documents/unreadable': 'the folder or a file in it cannot be read',
   'site/cluster-beside-pools': 'a site with pools has no cluster of its own',
   'site/duplicate-pool': 'two pools of one site have one name',
