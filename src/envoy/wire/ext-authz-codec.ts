@@ -137,6 +137,7 @@ const writer = new Writer()
 
 /** The bytes of one CheckResponse. Header values go into value, the only one that ext_authz reads. */
 export const encodeCheckResponse = (response: CheckResponse, metadata?: { readonly [name: string]: Json }): Buffer => {
+  writer.restart()
   const options = (field: number, headers: readonly (readonly [name: string, value: string])[]): void => {
     for (const [name, value] of headers) {
       writer.message(field, () => {

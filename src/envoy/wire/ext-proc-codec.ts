@@ -233,6 +233,7 @@ export const encodeProcessingResponse = (
   response: ProcessingResponse,
   metadata?: { readonly [namespace: string]: Json },
 ): Buffer => {
+  writer.restart()
   if (response.kind === 'wait')
     writer.message(10, () => writer.varint(1, Math.floor(response.ms / 1000)).varint(2, (response.ms % 1000) * 1e6))
   else if (response.kind === 'immediate') {

@@ -20,7 +20,7 @@ export class Reader {
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
-    this.text = bytes.latin1Slice(0, bytes.length)
+    this.text = bytes.toString('latin1')
     this.pos = 0
     this.end = bytes.length
   }

@@ -17,6 +17,11 @@ export class Writer {
     this.bytes = Buffer.allocUnsafe(size)
   }
 
+  /** Forgets what an encoding that failed half way left behind. */
+  restart(): void {
+    this.pos = 0
+  }
+
   /** A copy of what was written; the writer can then be used again. */
   finish(): Buffer {
     const done = Buffer.from(this.bytes.subarray(0, this.pos))

@@ -1,0 +1,84 @@
+import type { Decision } from '../model/decision.ts'
+import { HEADERS, MARKER_DEFAULT } from '../model/headers.ts'
+import { siteOf } from '../model/names.ts'
+import { refusalForm } from './refusal-body.ts'
+import { rewriteModel } from './rewrite-model.ts'
+import { encodeCheckResponse } from './wire/ext-authz-codec.ts'
+import { encodeProcessingResponse, type HeaderMutation } from './wire/ext-proc-codec.ts'
+
+/** What an answer carries beside the decision. */
+export interface AnswerExtras {
+  /** A new or renewed session token. */
+  readonly session?: string | undefined
+  /** The signed decision for the next hubward on the way. */
+  readonly hop?: string | undefined
+  /** The body that was read, where the answer is given in the body phase. */
+  readonly body?: Uint8Array | undefined
+}
+
+type Pair = readonly [name: string, value: string]
+
+/** The decision as headers; the reason, the policy and the id are in every answer. */
+export const decisionHeaders = (decision: Decision, extras: AnswerExtras = {}): Pair[] => {
+  const headers: Pair[] = []
+  if (decision.action === 'route' || decision.action === 'degrade') {
+    // Without a target Envoy's own choice stands; the marker says that hubward has answered, so jobs are not refused.
+    headers.push([HEADERS.cluster, decision.cluster ?? MARKER_DEFAULT])
+    if (decision.target !== undefined) headers.push([HEADERS.site, siteOf(decision.target)])
+    if (decision.action === 'degrade') headers.push([HEADERS.model, decision.model])
+  }
+  headers.push([HEADERS.action, decision.action], [HEADERS.reason, decision.reason], [HEADERS.decision, decision.id])
+  if (decision.policy !== null) headers.push([HEADERS.policy, decision.policy])
+  if (decision.arm !== null) headers.push([HEADERS.arm, decision.arm])
+  if (extras.session !== undefined) headers.push([HEADERS.session, extras.session])
+  if (extras.hop !== undefined) headers.push([HEADERS.hop, extras.hop])
+  return headers
+}
+
+/** The bytes of the ext_proc answer to a decision, in the phase in which it was made. */
+export const processingAnswer = (
+  decision: Decision,
+  phase: 'request_headers' | 'request_body',
+  extras: AnswerExtras = {},
+): Buffer => {
+  if (decision.action === 'delay' || decision.action === 'deny') {
+    const form = refusalForm(decision)
+    return encodeProcessingResponse({
+      kind: 'immediate',
+      status: form.status,
+      headers: [...form.headers, ...decisionHeaders(decision)],
+      body: form.body,
+      details: `hubward_${decision.action}_${decision.reason}`,
+    })
+  }
+  const set = decisionHeaders(decision, extras)
+  if (phase === 'request_headers')
+    return encodeProcessingResponse({ kind: phase, mutation: { set }, clearRouteCache: true })
+  const rewritten =
+    decision.action === 'degrade' && decision.rewriteBody && extras.body !== undefined
+      ? rewriteModel(extras.body, decision.model)
+      : undefined
+  if (rewritten === undefined)
+    return encodeProcessingResponse({ kind: phase, mutation: { set }, clearRouteCache: true })
+  // Envoy refuses a body of another length than the header says.
+  const mutation: HeaderMutation = { set: [...set, ['content-length', String(rewritten.length)]] }
+  return encodeProcessingResponse({ kind: phase, mutation, clearRouteCache: true, body: rewritten })
+}
+
+/** The bytes of the ext_authz answer to a decision. */
+export const checkAnswer = (decision: Decision, extras: AnswerExtras = {}): Buffer => {
+  if (decision.action === 'delay' || decision.action === 'deny') {
+    const form = refusalForm(decision)
+    return encodeCheckResponse({
+      kind: 'denied',
+      status: form.status,
+      headers: [...form.headers, ...decisionHeaders(decision)],
+      body: form.body,
+    })
+  }
+  return encodeCheckResponse({ kind: 'ok', set: decisionHeaders(decision, extras) })
+}
+
+/** An answer that changes nothing: the phase is passed on as it came. */
+export const passOn = (phase: 'request_headers' | 'response_headers' | 'request_body'): Buffer =>
+  encodeProcessingResponse({ kind: phase })
