@@ -1,0 +1,145 @@
+/** What a metric is, and what it is counted by. */
+export interface MetricRow {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly labels: readonly string[]
+  /** One line for the reference and for `# HELP`. */
+  readonly says: string
+}
+
+/**
+ * Every metric of our own. To add one, add a row. The values of labels come from documents, configuration and tables
+ * only; whatever else a request brings is counted under `other`, so the number of series is bounded.
+ */
+export const METRICS = {
+  hubward_decisions_total: {
+    type: 'counter',
+    labels: ['class', 'action', 'reason', 'target'],
+    says: 'decisions; target is empty where none was named',
+  },
+  hubward_decide_seconds: { type: 'histogram', labels: [], says: 'time that the engine took for one decision' },
+  hubward_request_seconds: {
+    type: 'histogram',
+    labels: [],
+    says: 'time from the message of Envoy to our answer, reading of facts and writing included',
+  },
+  hubward_streams_total: { type: 'counter', labels: ['transport'], says: 'calls of Envoy, by ext_proc or ext_authz' },
+  hubward_handler_errors_total: {
+    type: 'counter',
+    labels: ['transport'],
+    says: 'requests answered with the default because we made a mistake; must stay 0',
+  },
+  hubward_malformed_messages_total: {
+    type: 'counter',
+    labels: ['transport'],
+    says: 'messages that are no messages of the protocol',
+  },
+  hubward_transport_events_total: {
+    type: 'counter',
+    labels: ['transport', 'event'],
+    says: 'other things that happened to calls and connections: shutdown notices, calls that Envoy gave up',
+  },
+  hubward_facts_problems_total: {
+    type: 'counter',
+    labels: ['code'],
+    says: 'what was wrong with values that requests brought',
+  },
+  hubward_no_policy_total: { type: 'counter', labels: ['class'], says: 'requests that no policy covered' },
+  hubward_panic_total: {
+    type: 'counter',
+    labels: ['class'],
+    says: 'requests sent by the last good order because everything looked down',
+  },
+  hubward_sessions_total: {
+    type: 'counter',
+    labels: ['verdict'],
+    says: 'requests by what became of their session',
+  },
+  hubward_hops_total: { type: 'counter', labels: ['verdict'], says: 'requests that another hubward had decided' },
+  hubward_dispatches_total: { type: 'counter', labels: ['target'], says: 'requests sent to each target' },
+  hubward_held: { type: 'gauge', labels: ['class'], says: 'requests held right now' },
+  hubward_samples_refused_total: {
+    type: 'counter',
+    labels: ['why', 'source'],
+    says: 'samples that could not be used',
+  },
+  hubward_inbox_overflows_total: { type: 'counter', labels: [], says: 'samples that found the inbox full' },
+  hubward_source_changes_total: {
+    type: 'counter',
+    labels: ['source', 'result'],
+    says: 'sets of documents and overrides by accepted or refused',
+  },
+  hubward_source_last_accepted_age_seconds: {
+    type: 'gauge',
+    labels: ['source'],
+    says: 'time since the source last gave something that was accepted',
+  },
+  hubward_source_failures: {
+    type: 'gauge',
+    labels: ['source'],
+    says: 'attempts in a row that the source did not answer or was refused',
+  },
+  hubward_source_clock_skew_seconds: {
+    type: 'gauge',
+    labels: ['source'],
+    says: "the source's clock less ours, estimated",
+  },
+  hubward_signal_age_seconds: {
+    type: 'gauge',
+    labels: ['signal', 'target'],
+    says: 'age of the newest sample of a signal, when it was last measured at all',
+  },
+  hubward_signal_value: { type: 'gauge', labels: ['signal', 'target'], says: 'newest value, in its own unit' },
+  hubward_target_state: {
+    type: 'gauge',
+    labels: ['target', 'state'],
+    says: '1 for the state that the target is in, 0 for the others',
+  },
+  hubward_gate_transitions_total: {
+    type: 'counter',
+    labels: ['target', 'signal', 'to'],
+    says: 'thresholds that a target failed or passed again',
+  },
+  hubward_health_transitions_total: { type: 'counter', labels: ['target', 'to'], says: 'changes of health' },
+  hubward_overrides_in_force: { type: 'gauge', labels: [], says: 'emergency orders in force' },
+  hubward_routing_enabled: { type: 'gauge', labels: [], says: '0 while routing is switched off' },
+  hubward_clusters_known: {
+    type: 'gauge',
+    labels: [],
+    says: 'clusters that Envoy is known to have; -1 while nobody asks Envoy',
+  },
+  hubward_documents_version: { type: 'gauge', labels: [], says: 'sets of documents accepted since the start' },
+  hubward_snapshot_revision_total: { type: 'counter', labels: [], says: 'changes of the snapshot since the start' },
+  hubward_fold_seconds: { type: 'histogram', labels: [], says: 'time that one change of the snapshot took' },
+  hubward_internal_errors_total: {
+    type: 'counter',
+    labels: ['where'],
+    says: 'mistakes of ours outside of requests; must stay 0',
+  },
+  hubward_journal_records_total: {
+    type: 'counter',
+    labels: ['stream', 'result'],
+    says: 'records of the journal: written, dropped for lack of room, or left out by sampling',
+  },
+  hubward_journal_failing: { type: 'gauge', labels: ['stream'], says: '1 while the journal cannot be written' },
+  hubward_journal_waiting_bytes: { type: 'gauge', labels: ['stream'], says: 'text that waits to be written' },
+  hubward_event_loop_delay_max_seconds: {
+    type: 'gauge',
+    labels: [],
+    says: 'longest delay of the event loop since the last scrape',
+  },
+  hubward_ready: { type: 'gauge', labels: [], says: '1 when documents are accepted and every listener is up and warm' },
+  hubward_build_info: { type: 'gauge', labels: ['version', 'engine', 'instance'], says: 'always 1' },
+} as const satisfies Record<string, MetricRow>
+
+/** A key of METRICS. */
+export type MetricName = keyof typeof METRICS
+
+/** The metrics of one type. */
+export type MetricOf<Type extends MetricRow['type']> = {
+  [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never
+}[MetricName]
+
+type Texts<Names extends readonly string[]> = { -readonly [Index in keyof Names]: string }
+
+/** A value for each label of a metric, in the row's order. */
+export type LabelsOf<Name extends MetricName> = Texts<(typeof METRICS)[Name]['labels']>
