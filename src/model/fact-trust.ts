@@ -48,8 +48,9 @@ export function clientCanSet(source: FactSource, fact: string): boolean {
   }
 }
 
-/** Whether a name can be a fact's: it must not be one that every object has, such as `constructor`. */
-export const isFactName = (name: string): boolean => /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) && !(name in {})
+/** Whether sources can be given for a fact of this name: not if hubward works it out, nor if every object has one (`constructor`). */
+export const isFactName = (name: string): boolean =>
+  /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) && !(name in {}) && !RESERVED_FACTS.has(name)
 
 /**
  * What is wrong with whom the document believes. Gives `facts/untrusted-source` and `facts/reserved-name` (errors),
@@ -59,7 +60,7 @@ export function factSourceProblems(document: FactSources): FactSourceProblem[] {
   const problems: FactSourceProblem[] = []
   for (const [fact, sources] of Object.entries(document.facts)) {
     const at = ['facts', fact]
-    if (RESERVED_FACTS.has(fact) || !isFactName(fact)) problems.push(reservedName(fact, at))
+    if (!isFactName(fact)) problems.push(reservedName(fact, at))
     for (const [index, source] of sources.entries()) problems.push(...sourceProblems(source, fact, [...at, index]))
   }
   for (const [index, source] of document.residency.entries()) {

@@ -12,10 +12,14 @@ const DEPTH_MAX = 64
 const TEXT_BYTES_MAX = 4_096
 /** A longer name is none that anybody asked for. */
 const NAME_BYTES_MAX = 256
+/** How far a text is looked through byte by byte. */
+const NEAR_BYTES = 32
 
 /** Top-level fields whose text a model reads, and the fields inside them that hold it. */
 const PROMPT_FIELDS: ReadonlySet<string> = new Set(['messages', 'prompt', 'input', 'instructions', 'system', 'tools'])
-const TEXT_FIELDS: ReadonlySet<string> = new Set(['content', 'text', 'arguments', 'description', 'name'])
+const TEXT_FIELDS: readonly Buffer[] = ['content', 'text', 'arguments', 'description', 'name'].map((n) =>
+  Buffer.from(n),
+)
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -116,21 +120,21 @@ class Reader implements BodyFields {
         isText = depth > 0 && this.#textual[depth - 1] === 1
       } else if (byte === QUOTE) {
         isEmpty = false
-        const from = this.#at
-        const name = this.#string(this.#closers[depth - 1] === OBJECT_END ? 16 : 0)
-        if (name === undefined) return false
+        const from = this.#at + 1
+        const end = this.#skipString()
+        if (end < 0) return false
         if (this.#next() === COLON) {
           // A name: its value is text if the field is one that holds text, in a prompt only.
           this.#at++
-          isText = isPrompt && TEXT_FIELDS.has(name)
-        } else if (isText) this.textBytes += this.#at - from - 2
+          isText = isPrompt && this.#isTextField(from, end)
+        } else if (isText) this.textBytes += end - from
       } else if (byte === COMMA) {
         if (depth === 1) commas++
         this.#at++
         isText = this.#textual[depth - 1] === 1
       } else {
         isEmpty = false
-        if (this.#word() === '') return false
+        if (!this.#skipWord()) return false
         // A prompt may be a list of tokens: four bytes each, as text has on average.
         if (isText) this.textBytes += 4
       }
@@ -152,20 +156,11 @@ class Reader implements BodyFields {
 
   /** Passes over the string here and gives its text, or '' if it is longer than that; undefined if it does not end. */
   #string(bytesMax: number): string | undefined {
-    const bytes = this.#bytes
     const from = this.#at + 1
-    let end = from - 1
-    let backslash: boolean
-    do {
-      end = bytes.indexOf(QUOTE, end + 1)
-      if (end < 0) return undefined
-      let before = end - 1
-      while (before >= from && bytes[before] === BACKSLASH) before--
-      backslash = (end - before) % 2 === 0
-    } while (backslash)
-    this.#at = end + 1
+    const end = this.#skipString()
+    if (end < 0) return undefined
     if (end - from > bytesMax) return ''
-    const text = bytes.toString('utf8', from, end)
+    const text = this.#bytes.toString('utf8', from, end)
     if (!text.includes('\\')) return text
     try {
       return JSON.parse(`"${text}"`) as string
@@ -174,15 +169,55 @@ class Reader implements BodyFields {
     }
   }
 
+  /** Passes over the string here and gives where its closing quote stands; -1 if it does not end. */
+  #skipString(): number {
+    const bytes = this.#bytes
+    const from = this.#at + 1
+    // A short text is looked through here, a long one by the runtime: a call into it costs as much as some 30 bytes.
+    const near = Math.min(from + NEAR_BYTES, bytes.length)
+    let end = from
+    while (end < near && bytes[end] !== QUOTE && bytes[end] !== BACKSLASH) end++
+    if (bytes[end] !== QUOTE) end = this.#quoteFrom(end, from)
+    if (end >= 0) this.#at = end + 1
+    return end
+  }
+
+  /** The first quote from `at` on that ends a text which began at `from`; -1 if none does. */
+  #quoteFrom(at: number, from: number): number {
+    const bytes = this.#bytes
+    let end = bytes.indexOf(QUOTE, at)
+    while (end >= 0) {
+      let before = end - 1
+      while (before >= from && bytes[before] === BACKSLASH) before--
+      // After an odd number of backslashes the quote belongs to the text.
+      if ((end - before) % 2 === 1) return end
+      end = bytes.indexOf(QUOTE, end + 1)
+    }
+    return -1
+  }
+
+  /** Whether the bytes are the name of a field that holds text. Compared as bytes: there may be very many names. */
+  #isTextField(from: number, end: number): boolean {
+    return TEXT_FIELDS.some(
+      (name) => name.length === end - from && this.#bytes.compare(name, 0, name.length, from, end) === 0,
+    )
+  }
+
   /** A number or a word, as it is written; '' where there is none. */
   #word(): string {
+    const from = this.#at
+    return this.#skipWord() ? this.#bytes.toString('latin1', from, this.#at) : ''
+  }
+
+  /** Passes over a number or a word; false where there is none. */
+  #skipWord(): boolean {
     const from = this.#at
     while (this.#at < this.#bytes.length) {
       const byte = this.#bytes[this.#at]!
       if (byte === COMMA || byte === OBJECT_END || byte === LIST_END || byte <= 0x20) break
-      if (byte === QUOTE || byte === COLON || byte === OBJECT || byte === LIST || this.#at - from > 512) return ''
+      if (byte === QUOTE || byte === COLON || byte === OBJECT || byte === LIST || this.#at - from > 512) return false
       this.#at++
     }
-    return this.#bytes.toString('latin1', from, this.#at)
+    return this.#at > from
   }
 }

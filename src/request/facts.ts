@@ -1,6 +1,6 @@
 import type { FactSources, ResidencyClass, WorkloadClass } from '../model/documents.ts'
-import type { Facts, FactValue, HopFact, SessionFact } from '../model/facts.ts'
 import { isFactName } from '../model/fact-trust.ts'
+import type { Facts, FactValue, HopFact, SessionFact } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { RequestView } from '../model/request-view.ts'
@@ -16,7 +16,7 @@ import { residencyReader } from './residency.ts'
 import { verifySession } from './session-token.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { tokensReader } from './tokens.ts'
-import { type Coerced, count, country, deadline, own, text, TOO_LONG, truth, WRONG } from './values.ts'
+import { type Coerced, count, country, deadline, own, TOO_LONG, text, truth, WRONG } from './values.ts'
 
 /** What was drawn for a request where it came in. */
 export interface EdgeRandom {

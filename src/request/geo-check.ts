@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { Reader, type Response } from 'mmdb-lib'
+import { murmur3 } from '../math/murmur3.ts'
 
 /** The zeros between a database's tree and its data. */
 const SEPARATOR_BYTES = 16
 /** Nodes looked at before requests get their turn: about a millisecond's work. */
 const NODES_A_SLICE = 20_000
-/** Addresses looked up before a file is believed, spread over IPv4 and the part of IPv6 in use. */
+/** Records read before a file is believed: each at the end of a different way through the tree. */
 const SAMPLES = 512
 
 /**
@@ -40,8 +41,7 @@ export async function checkedReader(bytes: Buffer): Promise<Reader<Response> | s
   }
   try {
     for (let i = 0; i < SAMPLES; i++) {
-      reader.get(`${(i * 37) & 255}.${(i * 101) & 255}.${i & 255}.1`)
-      if (ipVersion === 6) reader.get(`${(0x2000 + i * 13).toString(16)}:${i.toString(16)}::1`)
+      reader.get(addressWithRecord(bytes, recordSize, nodeCount, ipVersion === 6 ? 128 : 32, i))
     }
   } catch (error) {
     return `its data cannot be read: ${messageOf(error)}`
@@ -58,25 +58,40 @@ function brokenNode(
   nodeCount: number,
   limit: number,
 ): number | undefined {
-  const isBroken = (record: number): boolean =>
-    record > nodeCount && (record < nodeCount + SEPARATOR_BYTES || record >= limit)
   for (let node = from; node < end; node++) {
-    const at = (node * recordBits) / 4
-    let left: number
-    let right: number
-    if (recordBits === 24) {
-      left = bytes.readUIntBE(at, 3)
-      right = bytes.readUIntBE(at + 3, 3)
-    } else if (recordBits === 28) {
-      left = ((bytes[at + 3]! & 0xf0) << 20) | bytes.readUIntBE(at, 3)
-      right = ((bytes[at + 3]! & 0x0f) << 24) | bytes.readUIntBE(at + 4, 3)
-    } else {
-      left = bytes.readUInt32BE(at)
-      right = bytes.readUInt32BE(at + 4)
+    for (let bit = 0; bit < 2; bit++) {
+      const record = recordOf(bytes, recordBits, node, bit)
+      if (record > nodeCount && (record < nodeCount + SEPARATOR_BYTES || record >= limit)) return node
     }
-    if (isBroken(left) || isBroken(right)) return node
   }
   return undefined
+}
+
+/** Where a node leads for a bit: less than the number of nodes is a node, equal is nothing, more is data. */
+function recordOf(bytes: Buffer, recordBits: number, node: number, bit: number): number {
+  const at = (node * recordBits) / 4
+  if (recordBits === 24) return bytes.readUIntBE(at + 3 * bit, 3)
+  if (recordBits === 32) return bytes.readUInt32BE(at + 4 * bit)
+  // 28 bits: the byte in the middle holds the highest four of both.
+  const middle = bytes[at + 3]!
+  return bit === 0
+    ? ((middle & 0xf0) << 20) | bytes.readUIntBE(at, 3)
+    : ((middle & 0x0f) << 24) | bytes.readUIntBE(at + 4, 3)
+}
+
+/** An address that the tree has data for, if there is any on the way that the bits of this hash point to. */
+function addressWithRecord(bytes: Buffer, recordBits: number, nodeCount: number, bits: number, way: number): string {
+  const address = new Array<number>(bits / 16).fill(0)
+  let node = 0
+  for (let depth = 0; depth < bits && node < nodeCount; depth++) {
+    let bit = murmur3(`${way} ${depth}`) & 1
+    if (recordOf(bytes, recordBits, node, bit) === nodeCount) bit = 1 - bit
+    if (bit === 1) address[depth >> 4]! |= 0x8000 >> (depth & 15)
+    node = recordOf(bytes, recordBits, node, bit)
+  }
+  return bits === 128
+    ? address.map((group) => group.toString(16)).join(':')
+    : address.map((group) => `${group >> 8}.${group & 255}`).join('.')
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -66,15 +66,11 @@ export async function openGeo(options: GeoOptions = {}): Promise<Geo> {
     },
     pollMs: options.pollMs ?? 30_000,
   }
-  const files: GeoFile[] = []
-  const open = async (path: string | undefined): Promise<GeoFile | undefined> => {
-    if (path === undefined) return undefined
-    const file = await openGeoFile(path, settings)
-    files.push(file)
-    return file
-  }
+  const open = async (path: string | undefined): Promise<GeoFile | undefined> =>
+    path === undefined ? undefined : openGeoFile(path, settings)
   const [own, asns] = await Promise.all([open(options.countryFile), open(options.asnFile)])
   const embedded = own?.status().loaded === true ? undefined : await open(embeddedCountryFile())
+  const files = [own, asns, embedded].filter((file) => file !== undefined)
   const answerOf = (address: string): GeoAnswer => {
     const countries = own?.status().loaded === true ? own : embedded
     const country = countries?.record(address).country
