@@ -105,11 +105,13 @@ export async function startEnvoy(config: EnvoyObject, concurrency = 1): Promise<
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    const adminPort = await until('Envoy to be live', async () => {
-      if (child.exitCode !== null) throw new Error(`Envoy ended: ${log}`)
+    const live = await until('Envoy to be live', async () => {
+      if (child.exitCode !== null) return 'ended'
       const port = Number(readFileSync(adminFile, 'utf8').split(':').at(-1))
       return (await ask(port, '/ready')).status === 200 && port
     })
+    if (live === 'ended') throw new Error(`Envoy ended: ${log}`)
+    const adminPort = live
     const port = async (listener = 'ingress') => {
       const all = JSON.parse((await ask(adminPort, '/listeners?format=json')).body)
       const one = all.listener_statuses.find((status: { name: string }) => status.name === listener)

@@ -5,9 +5,14 @@ import type { EnvoyOptions } from './options.ts'
 /** The name of the early header mutation: `hubward doctor` looks for it. */
 export const EARLY_MUTATION = 'hubward.early-headers'
 
-// Both are signed, and their signature is what hubward believes: the session token is the client's to bring back, and a
-// hop comes from another hubward. Everything else of x-hubward-* that comes in is gone before a route is chosen.
-const letIn = (options: EnvoyOptions): readonly string[] => [HEADERS.session, ...(options.hops ? [HEADERS.hop] : [])]
+// The session token is the client's to bring back and a hop comes from another hubward: both are signed, and the
+// signature is what is believed. A job's needs only ever tighten. Everything else of x-hubward-* is gone before a route
+// is chosen.
+const letIn = (options: EnvoyOptions): readonly string[] => [
+  HEADERS.session,
+  HEADERS.needs,
+  ...(options.hops ? [HEADERS.hop] : []),
+]
 
 /**
  * What happens to the headers before any route is chosen: an HTTP filter would be too late, because Envoy picks and

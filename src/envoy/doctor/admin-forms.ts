@@ -52,6 +52,7 @@ export interface VirtualHostForm {
   readonly domains?: readonly string[]
   readonly metadata?: { readonly filter_metadata?: Readonly<Record<string, { readonly residency?: string }>> }
   readonly routes?: readonly RouteForm[]
+  readonly typed_per_filter_config?: Readonly<Record<string, unknown>>
 }
 
 /** A route table. */
@@ -73,6 +74,8 @@ export interface EarlyMutation {
 /** An HTTP filter, ext_proc's and ext_authz's fields together. */
 export interface FilterForm {
   readonly name?: string
+  /** Only hosts and routes with settings of their own for it use it. */
+  readonly disabled?: boolean
   readonly typed_config?: {
     readonly '@type'?: string
     readonly grpc_service?: { readonly envoy_grpc?: { readonly cluster_name?: string }; readonly timeout?: string }

@@ -2,7 +2,7 @@ import type { DocumentSet } from '../../model/documents.ts'
 import { HEADERS, MARKER_UNSET } from '../../model/headers.ts'
 import { classRules } from '../config/class-rules.ts'
 import { RESIDENCY_METADATA } from '../config/residency-header.ts'
-import type { RouteForm, VirtualHostForm } from './admin-forms.ts'
+import type { FilterForm, RouteForm, VirtualHostForm } from './admin-forms.ts'
 import type { Check } from './check.ts'
 import { sitesBehind } from './cluster-checks.ts'
 import { type Probe, routeFor } from './route-match.ts'
@@ -19,10 +19,16 @@ interface Place {
   readonly residency: string | undefined
 }
 
+// Where the filter is off but for some hosts, the others are none of hubward's.
+const uses = (filter: FilterForm, host: VirtualHostForm): boolean =>
+  filter.disabled !== true || host.typed_per_filter_config?.[filter.name ?? ''] !== undefined
+
 const places = (view: EnvoyView): Place[] =>
   view.managers
-    .filter((one) => one.filter !== undefined)
-    .flatMap((one) => one.routes?.virtual_hosts ?? [])
+    .flatMap(({ filter, routes }) => {
+      const hosts = routes?.virtual_hosts ?? []
+      return filter === undefined ? [] : hosts.filter((host) => uses(filter, host))
+    })
     .map((host) => ({
       host,
       where: `virtual host ${host.name ?? '(unnamed)'}`,
