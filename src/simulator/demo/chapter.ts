@@ -1,0 +1,100 @@
+import type { Command } from '../commands.ts'
+import type { CallerName } from './cast.ts'
+
+/** What an answer is compared with; a list means any of them, an absent field means whatever. */
+export interface Match {
+  readonly status?: number | readonly number[]
+  readonly site?: string | readonly string[]
+  readonly model?: string
+  readonly action?: string | readonly string[]
+  readonly reason?: string | readonly string[]
+  readonly refusal?: string | readonly string[]
+  readonly complete?: boolean
+}
+
+/** Something that is done in a chapter. `as` names what came of it, for the expectations. */
+export type Step =
+  | { readonly do: 'say'; readonly text: string }
+  /** An order to a simulated site. */
+  | { readonly do: 'order'; readonly site: string; readonly command: Command }
+  /** New requests, at most `clients` at once; goes on when all have ended. */
+  | {
+      readonly do: 'send'
+      readonly as: string
+      readonly caller: CallerName
+      readonly count: number
+      readonly clients: number
+    }
+  /** One request in each of that many new sessions. */
+  | { readonly do: 'sessions'; readonly as: string; readonly caller: CallerName; readonly count: number }
+  /** One more request in each session of an earlier `sessions`. */
+  | { readonly do: 'resume'; readonly as: string; readonly sessions: string }
+  /** Long answers; goes on when each has its first token. */
+  | {
+      readonly do: 'streams'
+      readonly as: string
+      readonly caller: CallerName
+      readonly count: number
+      readonly tokens: number
+    }
+  /** Waits for the end of answers that `streams` began. */
+  | { readonly do: 'finish'; readonly streams: string }
+  /** Requests one after another until so many in a row are as asked; itself a row of the table. */
+  | {
+      readonly do: 'until'
+      readonly as: string
+      readonly caller: CallerName
+      readonly what: string
+      readonly match: Match
+      readonly inARow: number
+      readonly everyMs: number
+      readonly withinMs: number
+    }
+  /** Steady traffic from now on, until `halt`. */
+  | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
+  | { readonly do: 'halt'; readonly steady: string }
+  | { readonly do: 'drain'; readonly site: string; readonly forText: string; readonly reason: string }
+  | { readonly do: 'undrain'; readonly site: string }
+  | { readonly do: 'kill-hubward' }
+  | { readonly do: 'start-hubward' }
+
+/** Something a chapter expects of what was seen. */
+export type Expectation =
+  /** Every answer of a name is as asked, and there is at least one. */
+  | { readonly what: string; readonly all: string; readonly match: Match }
+  /** At least so many, at most so many answers of a name are as asked. */
+  | {
+      readonly what: string
+      readonly count: string
+      readonly match: Match
+      readonly min?: number
+      readonly max?: number
+    }
+  /** So many chat requests arrived at a site in this chapter, by its own count; of one residency class where named. */
+  | {
+      readonly what: string
+      readonly arrived: string
+      readonly residency?: string
+      readonly min?: number
+      readonly max?: number
+    }
+  /**
+   * The share of answers as asked, in so many windows of equal length, begins at or below `from`, ends at or above
+   * `to`, and never falls by more than `dip` from the highest window before.
+   */
+  | {
+      readonly what: string
+      readonly ramp: string
+      readonly match: Match
+      readonly windows: number
+      readonly from: number
+      readonly to: number
+      readonly dip: number
+    }
+
+/** A chapter of the demo. */
+export interface Chapter {
+  readonly title: string
+  readonly do: readonly Step[]
+  readonly expect: readonly Expectation[]
+}

@@ -1,0 +1,118 @@
+import type { Expectation, Match } from './chapter.ts'
+import type { ChatSeen } from './client.ts'
+import type { Row } from './story.ts'
+
+/** What a chapter brought, for its expectations. */
+export interface Evidence {
+  /** Answers by the name of the step that got them. */
+  readonly seen: Readonly<Record<string, readonly ChatSeen[]>>
+  /** Chat requests by site and residency class since the chapter began; `''` is the sum. */
+  readonly arrived: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+/** Whether an answer is as asked. */
+export const matches = (seen: ChatSeen, match: Match): boolean =>
+  fits(seen.status, match.status) &&
+  fits(seen.site, match.site) &&
+  fits(seen.model, match.model) &&
+  fits(seen.hubward.action ?? '', match.action) &&
+  fits(seen.hubward.reason ?? '', match.reason) &&
+  fits(seen.refusal, match.refusal) &&
+  fits(seen.complete, match.complete)
+
+const fits = <T>(value: T, wanted: T | readonly T[] | undefined): boolean =>
+  wanted === undefined || (Array.isArray(wanted) ? wanted.includes(value) : value === wanted)
+
+/** Answers in a few words: who gave them or why not, and how many. */
+export const summary = (seen: readonly ChatSeen[]): string => {
+  const counts = new Map<string, number>()
+  for (const one of seen) {
+    const reason = one.hubward.reason ?? ''
+    const answer = one.status === 200 ? one.site || 'no site' : String(one.status || 'no answer')
+    const words = [answer, one.status === 200 ? reason : one.refusal || reason, one.error ?? ''].filter(Boolean)
+    const text = words.join(' ')
+    counts.set(text, (counts.get(text) ?? 0) + 1)
+  }
+  const sorted = [...counts].sort((a, b) => b[1] - a[1]).map(([text, count]) => `${count}x ${text}`)
+  return sorted.length === 0 ? 'nothing' : sorted.slice(0, 4).join(', ') + (sorted.length > 4 ? ', …' : '')
+}
+
+/** What is asked of an answer, in a few words. */
+export const asked = (match: Match): string =>
+  Object.entries(match)
+    .map(([field, value]) => {
+      if (field === 'complete') return value === true ? 'complete' : 'not complete'
+      const text = Array.isArray(value) ? value.join(' or ') : String(value)
+      return field === 'status' || field === 'site' ? text : `${field} ${text}`
+    })
+    .join(', ')
+
+const between = (min: number | undefined, max: number | undefined): string => {
+  if (min !== undefined && min === max) return String(min)
+  if (max === undefined) return `at least ${min ?? 0}`
+  return min === undefined ? `at most ${max}` : `${min} to ${max}`
+}
+
+const inside = (value: number, min: number | undefined, max: number | undefined): boolean =>
+  value >= (min ?? 0) && value <= (max ?? Infinity)
+
+/** An expectation held against the evidence. A name that nothing was seen under fails. */
+export const judge = (expectation: Expectation, evidence: Evidence): Row => {
+  const { what } = expectation
+  if ('all' in expectation) {
+    const seen = evidence.seen[expectation.all] ?? []
+    const ok = seen.length > 0 && seen.every((one) => matches(one, expectation.match))
+    return { what, expected: asked(expectation.match), seen: summary(seen), ok }
+  }
+  if ('count' in expectation) {
+    const { match, min, max } = expectation
+    const seen = evidence.seen[expectation.count]
+    const count = (seen ?? []).filter((one) => matches(one, match)).length
+    return {
+      what,
+      expected: `${between(min, max)} of ${asked(match)}`,
+      seen: `${count} of ${seen?.length ?? 0}`,
+      ok: seen !== undefined && inside(count, min, max),
+    }
+  }
+  if ('arrived' in expectation) {
+    const { arrived: site, residency = '', min, max } = expectation
+    const counts = evidence.arrived[site]
+    const count = counts?.[residency] ?? 0
+    return {
+      what,
+      expected: `${between(min, max)} at ${site}`,
+      seen: counts === undefined ? `nobody knows of ${site}` : String(count),
+      ok: counts !== undefined && inside(count, min, max),
+    }
+  }
+  return rampRow(expectation, evidence.seen[expectation.ramp] ?? [])
+}
+
+/** Shares by window of time; a window without answers has none. */
+export const shares = (seen: readonly ChatSeen[], match: Match, windows: number): number[] => {
+  const sorted = [...seen].sort((a, b) => a.at - b.at)
+  const from = sorted[0]?.at ?? 0
+  const width = ((sorted.at(-1)?.at ?? 0) - from) / windows || 1
+  const parts = Array.from({ length: windows }, () => ({ all: 0, fitting: 0 }))
+  for (const one of sorted) {
+    const part = parts[Math.min(windows - 1, Math.floor((one.at - from) / width))]!
+    part.all += 1
+    if (matches(one, match)) part.fitting += 1
+  }
+  return parts.filter((part) => part.all > 0).map((part) => part.fitting / part.all)
+}
+
+const rampRow = (expectation: Extract<Expectation, { ramp: string }>, seen: readonly ChatSeen[]): Row => {
+  const { what, match, windows, from, to, dip } = expectation
+  const found = shares(seen, match, windows)
+  const steady = found.every((share, index) => share >= Math.max(0, ...found.slice(0, index)) - dip)
+  const ok = found.length > 1 && found[0]! <= from && found.at(-1)! >= to && steady
+  const percent = (share: number) => `${Math.round(share * 100)} %`
+  return {
+    what,
+    expected: `share of ${asked(match)} from ${percent(from)} or less to ${percent(to)} or more, rising`,
+    seen: found.map(percent).join(' ') || 'nothing',
+    ok,
+  }
+}

@@ -1,0 +1,203 @@
+import { realClock, type SiteClock } from '../clock.ts'
+import type { Command } from '../commands.ts'
+import { BIG_MODEL, CALLERS, type CallerName } from './cast.ts'
+import type { Chapter, Step } from './chapter.ts'
+import type { Chat, ChatClient, ChatSeen } from './client.ts'
+import { asked, judge, matches, summary } from './judge.ts'
+import type { Story } from './story.ts'
+import { closedLoop, openLoop, type Traffic } from './traffic.ts'
+
+/** What a chapter is played on. */
+export interface Stage {
+  /** The gateway's `http://host:port`. */
+  readonly baseUrl: string
+  readonly client: ChatClient
+  readonly sites: readonly string[]
+  order(site: string, command: Command): Promise<void>
+  /** Chat requests that a site has had, by residency class; `''` is the sum. */
+  arrivals(site: string): Promise<Readonly<Record<string, number>>>
+  drain(site: string, forText: string, reason: string): Promise<void>
+  undrain(site: string): Promise<void>
+  killHubward(): Promise<void>
+  startHubward(): Promise<void>
+  readonly clock?: SiteClock
+}
+
+/** How long an ordinary answer is, in tokens. */
+const TOKENS = 12
+/** How long a client waits for an ordinary answer; for a long one it waits a minute. */
+const TIMEOUT_MS = 4_000
+/** How many requests of steady traffic may be under way. */
+const STEADY_MAX = 64
+
+interface Session {
+  readonly key: string
+  token: string
+}
+
+/** Plays chapters one after another, and tells them. What one chapter leaves running, a later one can end. */
+export class Performance {
+  readonly #stage: Stage
+  readonly #story: Story
+  readonly #clock: SiteClock
+  readonly #sessions = new Map<string, { caller: CallerName; sessions: Session[] }>()
+  readonly #streams = new Map<string, Chat[]>()
+  readonly #steady = new Map<string, Traffic>()
+  #seen: Record<string, readonly ChatSeen[]> = {}
+  #count = 0
+
+  constructor(stage: Stage, story: Story) {
+    this.#stage = stage
+    this.#story = story
+    this.#clock = stage.clock ?? realClock
+  }
+
+  /** Plays one chapter and judges it. Rejects only if the stage itself fails. */
+  async play(chapter: Chapter): Promise<void> {
+    this.#story.chapter(chapter.title)
+    this.#seen = {}
+    const before = await this.#arrivals()
+    for (const step of chapter.do) await this.#step(step)
+    const after = await this.#arrivals()
+    const arrived = Object.fromEntries(
+      Object.entries(after).map(([site, counts]) => [site, since(counts, before[site] ?? {})]),
+    )
+    for (const expectation of chapter.expect) this.#story.row(judge(expectation, { seen: this.#seen, arrived }))
+  }
+
+  /** Ends whatever traffic is still under way. */
+  async end(): Promise<void> {
+    for (const chat of [...this.#streams.values()].flat()) chat.cancel()
+    await Promise.all([...this.#steady.values()].map((traffic) => traffic.stop()))
+  }
+
+  async #arrivals(): Promise<Record<string, Readonly<Record<string, number>>>> {
+    const counts = await Promise.all(this.#stage.sites.map((site) => this.#stage.arrivals(site)))
+    return Object.fromEntries(this.#stage.sites.map((site, index) => [site, counts[index]!]))
+  }
+
+  async #step(step: Step): Promise<void> {
+    const stage = this.#stage
+    switch (step.do) {
+      case 'say':
+        return this.#story.say(step.text)
+      case 'order':
+        this.#story.say(`${step.site} is told: ${JSON.stringify(step.command)}`)
+        return stage.order(step.site, step.command)
+      case 'send':
+        return this.#keep(step.as, await this.#burst(step.clients, step.count, () => this.#ask(step.caller)))
+      case 'sessions': {
+        const sessions = Array.from({ length: step.count }, () => ({ key: `demo-${this.#next()}`, token: '' }))
+        this.#sessions.set(step.as, { caller: step.caller, sessions })
+        return this.#keep(step.as, await this.#inSessions(step.caller, sessions))
+      }
+      case 'resume': {
+        const known = this.#sessions.get(step.sessions)
+        return this.#keep(step.as, known === undefined ? [] : await this.#inSessions(known.caller, known.sessions))
+      }
+      case 'streams': {
+        const chats = Array.from({ length: step.count }, () => this.#ask(step.caller, {}, step.tokens, 60_000))
+        this.#streams.set(step.as, chats)
+        return void (await Promise.all(chats.map((chat) => chat.first)))
+      }
+      case 'finish':
+        this.#keep(step.streams, await Promise.all((this.#streams.get(step.streams) ?? []).map((chat) => chat.done)))
+        this.#streams.delete(step.streams)
+        return
+      case 'until':
+        return this.#until(step)
+      case 'steady':
+        this.#steady.set(
+          step.as,
+          openLoop(step.perSecond, STEADY_MAX, () => this.#ask(step.caller), this.#clock),
+        )
+        return
+      case 'halt': {
+        const harvest = await this.#steady.get(step.steady)?.stop()
+        this.#steady.delete(step.steady)
+        return this.#keep(step.steady, harvest?.seen ?? [])
+      }
+      case 'drain':
+        this.#story.say(`an operator drains ${step.site} for ${step.forText}: ${step.reason}`)
+        return stage.drain(step.site, step.forText, step.reason)
+      case 'undrain':
+        this.#story.say(`the operator ends the drain of ${step.site}`)
+        return stage.undrain(step.site)
+      case 'kill-hubward':
+        this.#story.say('hubward is killed with SIGKILL')
+        return stage.killHubward()
+      case 'start-hubward':
+        this.#story.say('hubward is started again')
+        return stage.startHubward()
+    }
+  }
+
+  async #until(step: Extract<Step, { do: 'until' }>): Promise<void> {
+    const from = this.#clock.now()
+    const seen: ChatSeen[] = []
+    let row = 0
+    while (row < step.inARow && this.#clock.now() - from < step.withinMs) {
+      const one = await this.#ask(step.caller).done
+      seen.push(one)
+      row = matches(one, step.match) ? row + 1 : 0
+      if (row < step.inARow) await new Promise<void>((resolve) => void this.#clock.after(step.everyMs, resolve))
+    }
+    const seconds = ((this.#clock.now() - from) / 1_000).toFixed(1)
+    const ok = row >= step.inARow
+    this.#keep(step.as, seen)
+    this.#story.row({
+      what: step.what,
+      expected: `${asked(step.match)} within ${step.withinMs / 1_000} s`,
+      seen: ok ? `after ${seconds} s` : `not in ${seconds} s, last ${summary(seen.slice(-step.inARow))}`,
+      ok,
+    })
+  }
+
+  async #inSessions(caller: CallerName, sessions: readonly Session[]): Promise<ChatSeen[]> {
+    return Promise.all(
+      sessions.map(async (session) => {
+        const token = session.token === '' ? {} : { 'x-hubward-session': session.token }
+        const seen = await this.#ask(caller, { 'x-session-id': session.key, ...token }).done
+        session.token = seen.hubward.session ?? session.token
+        return seen
+      }),
+    )
+  }
+
+  async #burst(clients: number, count: number, make: () => Chat): Promise<readonly ChatSeen[]> {
+    return (await closedLoop(clients, make, count).ended).seen
+  }
+
+  #ask(
+    caller: CallerName,
+    headers: Readonly<Record<string, string>> = {},
+    tokens = TOKENS,
+    timeoutMs = TIMEOUT_MS,
+  ): Chat {
+    const number = this.#next()
+    return this.#stage.client.chat({
+      baseUrl: this.#stage.baseUrl,
+      headers: { ...CALLERS[caller].headers, ...headers },
+      model: BIG_MODEL,
+      prompt: `Question ${number} of the demo: where were you answered, and why there?`,
+      tokens,
+      timeoutMs,
+    })
+  }
+
+  #keep(as: string, seen: readonly ChatSeen[]): void {
+    this.#seen[as] = [...(this.#seen[as] ?? []), ...seen]
+    this.#story.say(`${as}: ${summary(seen)}`)
+  }
+
+  #next(): number {
+    this.#count += 1
+    return this.#count
+  }
+}
+
+const since = (
+  now: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>>,
+): Record<string, number> =>
+  Object.fromEntries(Object.entries(now).map(([key, count]) => [key, count - (before[key] ?? 0)]))

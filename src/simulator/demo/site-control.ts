@@ -1,0 +1,15 @@
+import type { Command } from '../commands.ts'
+
+/** Gives an order to a site over its control port. Rejects with what the site says against it. */
+export const orderSite = async (controlUrl: string, command: Command): Promise<void> => {
+  const answer = await fetch(`${controlUrl}/control`, { method: 'POST', body: JSON.stringify(command) })
+  if (!answer.ok) throw new Error(`${controlUrl} refuses ${JSON.stringify(command)}: ${await answer.text()}`)
+  await answer.body?.cancel()
+}
+
+/** The chat requests that a site has had, by residency class, by its control port; `''` is the sum. */
+export const arrivalsOf = async (controlUrl: string): Promise<Record<string, number>> => {
+  const answer = await fetch(`${controlUrl}/requests`)
+  const { byResidency } = (await answer.json()) as { byResidency: Record<string, number> }
+  return { ...byResidency, '': Object.values(byResidency).reduce((sum, count) => sum + count, 0) }
+}

@@ -1,0 +1,551 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, request, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { parseAllDocuments } from 'yaml'
+import { manualClock } from '../../src/simulator/clock.ts'
+import { readCommand } from '../../src/simulator/commands.ts'
+import { BIG_MODEL, CALLERS, CAST, RESIDENCY_HOSTS, SMALL_MODEL } from '../../src/simulator/demo/cast.ts'
+import type { Chapter } from '../../src/simulator/demo/chapter.ts'
+import { CHAPTERS } from '../../src/simulator/demo/chapters.ts'
+import { type ChatCall, type ChatSeen, chatClient } from '../../src/simulator/demo/client.ts'
+import { asked, judge, matches, shares, summary } from '../../src/simulator/demo/judge.ts'
+import { Performance, type Stage } from '../../src/simulator/demo/perform.ts'
+import { arrivalsOf, orderSite } from '../../src/simulator/demo/site-control.ts'
+import { sseReader } from '../../src/simulator/demo/sse.ts'
+import { type Paper, Story } from '../../src/simulator/demo/story.ts'
+import { closedLoop, openLoop } from '../../src/simulator/demo/traffic.ts'
+import type { SiteOptions } from '../../src/simulator/options.ts'
+import { type Site, type SiteParts, startSite } from '../../src/simulator/server.ts'
+
+const INSTANT: Partial<SiteOptions> = { prefillTokensPerS: Infinity, decodeTokensPerS: Infinity, ttftFloorMs: 0 }
+
+const siteFor = async (t: Test, options: Partial<SiteOptions> = {}, parts: SiteParts = {}): Promise<Site> => {
+  const site = await startSite({ name: 'ams', ...INSTANT, ...options }, parts)
+  t.teardown(() => site.close())
+  return site
+}
+
+const clientFor = (t: Test, socketsMax = 64) => {
+  const client = chatClient(socketsMax)
+  t.teardown(() => client.close())
+  return client
+}
+
+const callOf = (baseUrl: string, more: Partial<ChatCall> = {}): ChatCall => ({
+  baseUrl,
+  model: BIG_MODEL,
+  prompt: 'hello',
+  tokens: 5,
+  timeoutMs: 60_000,
+  ...more,
+})
+
+const listening = async (t: Test, server: Server): Promise<string> => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const seenOf = (more: Partial<ChatSeen> = {}): ChatSeen => ({
+  at: 0,
+  status: 200,
+  site: 'ams',
+  model: BIG_MODEL,
+  hubward: {},
+  refusal: '',
+  ttftMs: 1,
+  totalMs: 2,
+  tokens: 5,
+  complete: true,
+  error: null,
+  ...more,
+})
+
+t.test('the reader of events gives the same events however the bytes are cut', async (t) => {
+  const text = 'data: {"a":"ü€"}\n\n: a comment\r\nevent: x\r\ndata:two\r\ndata:  lines\r\n\r\ndata: [DONE]\n\n'
+  const expected = ['{"a":"ü€"}', 'two\n lines', '[DONE]']
+  const bytes = Buffer.from(text)
+  for (let size = 1; size <= bytes.length; size++) {
+    const read = sseReader()
+    const events: string[] = []
+    for (let at = 0; at < bytes.length; at += size) events.push(...read(bytes.subarray(at, at + size)))
+    t.strictSame(events, expected, `${size} bytes at a time`)
+  }
+  const read = sseReader()
+  t.throws(() => {
+    for (let i = 0; i < 20; i++) read(Buffer.alloc(100_000, 'x'))
+  }, /longer than/)
+})
+
+t.test('the chat client', async (t) => {
+  t.test('sees site, model, tokens and the end of a stream, and of an answer in one piece', async (t) => {
+    const site = await siteFor(t)
+    const client = clientFor(t)
+    for (const stream of [true, false]) {
+      const seen = await client.chat(callOf(site.url, { stream, headers: { 'x-request-id': `r-${stream}` } })).done
+      t.match(seen, {
+        status: 200,
+        site: 'ams',
+        model: BIG_MODEL,
+        tokens: 5,
+        complete: true,
+        error: null,
+        ttftMs: Number,
+      })
+    }
+    t.same(
+      site.control.requests().last.map(({ id }) => id),
+      ['r-true', 'r-false'],
+    )
+  })
+
+  t.test('tells the first token before the end', async (t) => {
+    const clock = manualClock()
+    const site = await siteFor(t, { decodeTokensPerS: 10 }, { clock })
+    const chat = clientFor(t).chat(callOf(site.url))
+    await chat.first
+    t.equal(site.control.state().running, 1, 'the answer is still under way')
+    clock.advance(1_000)
+    t.match(await chat.done, { complete: true, tokens: 5 })
+  })
+
+  t.test('sees why it was refused, by a site and by a gateway', async (t) => {
+    const site = await siteFor(t)
+    const client = clientFor(t)
+    t.match(await client.chat(callOf(site.url, { model: 'nobody' })).done, {
+      status: 404,
+      refusal: '404',
+      complete: false,
+      error: null,
+    })
+    const gateway = createServer((_, res) => {
+      res.writeHead(503, {
+        'content-type': 'application/problem+json',
+        'x-hubward-action': 'deny',
+        'x-hubward-reason': 'no-target',
+      })
+      res.end(JSON.stringify({ status: 503, reason: 'no-target', error: { code: 'other' } }))
+    })
+    const url = await listening(t, gateway)
+    t.match(await client.chat(callOf(url)).done, {
+      status: 503,
+      site: '',
+      refusal: 'no-target',
+      hubward: { action: 'deny', reason: 'no-target' },
+    })
+  })
+
+  t.test('names what went wrong, and never rejects', async (t) => {
+    const client = clientFor(t)
+    const dead = await siteFor(t)
+    await dead.control.obey({ do: 'die', mode: 'refuse' })
+    t.match(await client.chat(callOf(dead.url)).done, { status: 0, error: 'ECONNREFUSED' })
+    const hung = await siteFor(t)
+    await hung.control.obey({ do: 'hang', scope: 'all' })
+    t.match(await client.chat(callOf(hung.url, { timeoutMs: 20 })).done, { status: 0, error: 'timeout' })
+    const slow = await siteFor(t, { decodeTokensPerS: 1 }, { clock: manualClock() })
+    const [cancelled, cut] = [client.chat(callOf(slow.url)), client.chat(callOf(slow.url))]
+    await Promise.all([cancelled!.first, cut!.first])
+    cancelled!.cancel()
+    t.match(await cancelled!.done, { status: 200, error: 'cancelled', complete: false, tokens: 1 })
+    await slow.control.obey({ do: 'die', mode: 'refuse' })
+    t.match(await cut!.done, { status: 200, error: 'cut', complete: false })
+  })
+
+  t.test('bears an answer that is no answer', async (t) => {
+    const bodies = ['data: {broken\n\n', 'data: 7\n\ndata: null\n\n', 'data: {"choices":[]}\n\n', '']
+    for (const body of bodies) {
+      const server = createServer((_, res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream' })
+        res.end(body)
+      })
+      const seen = await clientFor(t).chat(callOf(await listening(t, server))).done
+      t.match(seen, { status: 200, complete: false, error: String })
+    }
+  })
+})
+
+t.test('traffic', async (t) => {
+  const pending = () => {
+    const { promise, resolve } = Promise.withResolvers<ChatSeen>()
+    return { chat: { first: Promise.resolve(), done: promise, cancel: () => {} }, end: () => resolve(seenOf()) }
+  }
+
+  t.test('in a closed loop has never more under way than it has clients, and ends at its total', async (t) => {
+    const made: ReturnType<typeof pending>[] = []
+    const loop = closedLoop(
+      3,
+      () => {
+        made.push(pending())
+        return made.at(-1)!.chat
+      },
+      10,
+    )
+    for (let ended = 0; ended < 10; ended++) {
+      t.equal(made.length, Math.min(10, ended + 3))
+      made[ended]!.end()
+      await made[ended]!.chat.done
+      await new Promise(setImmediate)
+    }
+    t.equal((await loop.ended).seen.length, 10)
+  })
+
+  t.test('in an open loop keeps its rate, skips what would be too much, and waits for what is under way', async (t) => {
+    const clock = manualClock()
+    const made: ReturnType<typeof pending>[] = []
+    const loop = openLoop(
+      10,
+      4,
+      () => {
+        made.push(pending())
+        return made.at(-1)!.chat
+      },
+      clock,
+    )
+    t.equal(made.length, 1)
+    clock.advance(250)
+    t.equal(made.length, 3)
+    clock.advance(750)
+    t.equal(made.length, 4)
+    const stopped = loop.stop()
+    t.equal(clock.pending(), 0)
+    for (const one of made) one.end()
+    t.match(await stopped, { seen: { length: 4 }, skipped: 7, dropped: 0 })
+  })
+
+  t.test('of 25,000 calls keeps the newest 10,000', async (t) => {
+    let at = 0
+    const done = () => ({ first: Promise.resolve(), done: Promise.resolve(seenOf({ at: at++ })), cancel: () => {} })
+    const harvest = await closedLoop(1, done, 25_000).ended
+    t.match(
+      [harvest.seen.length, harvest.dropped, harvest.seen[0]?.at, harvest.seen.at(-1)?.at],
+      [10_000, 15_000, 15_000, 24_999],
+    )
+  })
+})
+
+t.test('the story', async (t) => {
+  const paper = (isTTY: boolean): Paper & { text: string } => ({
+    text: '',
+    isTTY,
+    write(text: string) {
+      this.text += text
+    },
+  })
+  const tell = (on: Paper, ok: boolean) => {
+    let now = 0
+    const story = new Story(on, () => {
+      now += 10
+      return now
+    })
+    story.chapter('First')
+    story.say('something is done')
+    story.row({ what: 'new chats', expected: 'ams', seen: '12x ams', ok: true })
+    story.row({ what: 'others', expected: 'fra', seen: ok ? 'fra' : 'lon', ok })
+    story.table()
+    return story
+  }
+
+  t.test('is told with colours on a terminal only', async (t) => {
+    const [plain, coloured] = [paper(false), paper(true)]
+    tell(plain, true)
+    tell(coloured, true)
+    const escape = String.fromCharCode(27)
+    t.notOk(plain.text.includes(escape))
+    t.ok(coloured.text.includes(escape))
+    t.match(plain.text, /1\. First\n {3}something is done\n {3}✓ new chats: 12x ams \(as expected\)/)
+    t.match(plain.text, /All 2 as expected\.\n$/)
+  })
+
+  t.test('says what was not as expected, and is not ok then, nor without rows', async (t) => {
+    const on = paper(false)
+    const story = tell(on, false)
+    t.match(on.text, /✗ others: lon \(expected fra\)/)
+    t.match(on.text, /others +fra +lon +NO\n/)
+    t.match(on.text, /1 of 2 not as expected\.\n$/)
+    t.notOk(story.ok())
+    t.ok(tell(paper(false), true).ok())
+    t.notOk(new Story(paper(false)).ok())
+  })
+
+  t.test('leaves a report', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hubward-story-'))
+    t.teardown(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'report.json')
+    await tell(paper(false), false).report(file, { envoy: '1.40' })
+    t.match(JSON.parse(await readFile(file, 'utf8')), {
+      ok: false,
+      envoy: '1.40',
+      chapters: [
+        { title: 'First', ms: 20, rows: [{ ok: true }, { what: 'others', expected: 'fra', seen: 'lon', ok: false }] },
+      ],
+    })
+  })
+})
+
+t.test('judging', async (t) => {
+  const [ams, fra, refused] = [
+    seenOf({ hubward: { reason: 'first-choice' } }),
+    seenOf({ site: 'fra' }),
+    seenOf({ status: 503, site: '', refusal: 'no-target' }),
+  ]
+  const verdict = (expectation: Parameters<typeof judge>[0], seen: Record<string, ChatSeen[]> = {}) =>
+    judge(expectation, { seen, arrived: { dxb: { '': 3, emea: 2 } } }).ok
+
+  t.test('compares what is asked for, and any of a list', async (t) => {
+    t.ok(matches(ams, {}))
+    t.ok(matches(ams, { status: 200, site: ['fra', 'ams'], reason: 'first-choice' }))
+    t.notOk(matches(fra, { reason: 'first-choice' }))
+    t.notOk(matches(refused, { status: [200, 429] }))
+    t.equal(
+      asked({ status: 200, site: ['ams', 'fra'], reason: 'session', complete: true }),
+      '200, ams or fra, reason session, complete',
+    )
+    t.equal(summary([ams, refused, ams]), '2x ams first-choice, 1x 503 no-target')
+  })
+
+  t.test('fails where one differs, and where there is nothing', async (t) => {
+    const all = { what: '', all: 'x', match: { site: 'ams' } }
+    t.ok(verdict(all, { x: [ams, ams] }))
+    t.notOk(verdict(all, { x: [ams, fra] }))
+    t.notOk(verdict(all, { x: [] }))
+    t.notOk(verdict(all))
+    t.notOk(verdict({ what: '', count: 'x', match: {}, max: 0 }))
+    t.ok(verdict({ what: '', count: 'x', match: { site: 'fra' }, min: 1, max: 1 }, { x: [ams, fra] }))
+    t.notOk(verdict({ what: '', count: 'x', match: { site: 'fra' }, min: 2 }, { x: [ams, fra] }))
+  })
+
+  t.test('counts arrivals by class, and does not take an unknown site for one where nothing came', async (t) => {
+    t.ok(verdict({ what: '', arrived: 'dxb', min: 3, max: 3 }))
+    t.ok(verdict({ what: '', arrived: 'dxb', residency: 'emea', min: 2, max: 2 }))
+    t.ok(verdict({ what: '', arrived: 'dxb', residency: 'uk', max: 0 }))
+    t.notOk(verdict({ what: '', arrived: 'dxb', max: 0 }))
+    t.notOk(verdict({ what: '', arrived: 'dbx', max: 0 }))
+  })
+
+  t.test('wants a ramp to begin low, end high, and not to fall on its way', async (t) => {
+    const ramp = { what: '', ramp: 'x', match: { site: 'ams' }, windows: 4, from: 0.2, to: 0.9, dip: 0.1 }
+    const series = (sites: string) => ({
+      x: [...sites].map((site, at) => seenOf({ at, site: site === 'a' ? 'ams' : 'fra' })),
+    })
+    t.strictSame(shares(series('fffafaaa').x, { site: 'ams' }, 4), [0, 0.5, 0.5, 1])
+    t.ok(verdict(ramp, series('fffafaaa')))
+    t.notOk(verdict(ramp, series('aaaaaaaa')), 'no wait')
+    t.notOk(verdict(ramp, series('ffffffff')), 'no return')
+    t.notOk(verdict(ramp, series('ffaaffaa')), 'flapping')
+    t.notOk(verdict(ramp, { x: [] }))
+  })
+})
+
+/** A gateway that stands in for Envoy and hubward: the first of its sites that is in, or a refusal. */
+const gatewayFor = async (t: Test, sites: readonly Site[]) => {
+  const out = new Set<string>()
+  const server = createServer((req, res) => {
+    const session = req.headers['x-hubward-session']
+    const target = sites.find(({ name }) => name === session) ?? sites.find(({ name }) => !out.has(name))
+    if (target === undefined) {
+      res.writeHead(503, { 'content-type': 'application/problem+json' })
+      return res.end('{"reason":"no-target"}')
+    }
+    const reason = session === undefined ? (target === sites[0] ? 'first-choice' : 'fallback') : 'session'
+    const residency = Object.entries(RESIDENCY_HOSTS).find(([, host]) => host === req.headers.host)?.[0] ?? ''
+    const headers = { ...req.headers, 'x-hubward-residency': residency }
+    const up = request(target.url + req.url, { method: 'POST', headers }, (answer) => {
+      res.writeHead(answer.statusCode!, {
+        ...answer.headers,
+        'x-hubward-reason': reason,
+        'x-hubward-session': target.name,
+      })
+      answer.pipe(res)
+    })
+    up.on('error', () => res.destroy())
+    res.on('close', () => up.destroy())
+    req.pipe(up)
+  })
+  return { out, url: await listening(t, server) }
+}
+
+const stageFor = async (t: Test, sites: readonly Site[], more: Partial<Stage> = {}) => {
+  const gateway = await gatewayFor(t, sites)
+  const controlOf = (name: string) => sites.find((site) => site.name === name)!.controlUrl
+  const did: string[] = []
+  const stage: Stage = {
+    baseUrl: gateway.url,
+    client: clientFor(t),
+    sites: sites.map(({ name }) => name),
+    order: (site, command) => orderSite(controlOf(site), command),
+    arrivals: (site) => arrivalsOf(controlOf(site)),
+    drain: async (site) => void gateway.out.add(site),
+    undrain: async (site) => void gateway.out.delete(site),
+    killHubward: async () => void did.push('kill'),
+    startHubward: async () => void did.push('start'),
+    ...more,
+  }
+  return { gateway, did, stage }
+}
+
+t.test('a performance', async (t) => {
+  const silent: Paper = { write: () => {} }
+
+  t.test('plays every kind of step against real sites, and judges by what was seen', async (t) => {
+    const clock = manualClock()
+    const [ams, fra] = [await siteFor(t, { decodeTokensPerS: 100 }, { clock }), await siteFor(t, { name: 'fra' })]
+    const { did, stage } = await stageFor(t, [ams, fra])
+    // Whoever waits for ams sees time pass there, in steps that a stream needs several of.
+    const ticking = setInterval(() => clock.advance(20), 1)
+    t.teardown(() => clearInterval(ticking))
+    const chapter: Chapter = {
+      title: 'all of it',
+      do: [
+        { do: 'say', text: 'here we go' },
+        { do: 'send', as: 'new', caller: 'chat', count: 6, clients: 2 },
+        { do: 'sessions', as: 'begun', caller: 'chat', count: 2 },
+        { do: 'streams', as: 'running', caller: 'chat', count: 2, tokens: 40 },
+        { do: 'steady', as: 'steady', caller: 'chatUk', perSecond: 50 },
+        { do: 'drain', site: 'ams', forText: '1m', reason: 'test' },
+        {
+          do: 'until',
+          as: 'moving',
+          caller: 'chat',
+          what: 'moves',
+          match: { site: 'fra' },
+          inARow: 3,
+          everyMs: 1,
+          withinMs: 30_000,
+        },
+        { do: 'resume', as: 'resumed', sessions: 'begun' },
+        { do: 'order', site: 'fra', command: { do: 'fail', status: 500, ratio: 1, scope: 'chat' } },
+        { do: 'send', as: 'failing', caller: 'job', count: 3, clients: 3 },
+        { do: 'undrain', site: 'ams' },
+        { do: 'kill-hubward' },
+        { do: 'start-hubward' },
+        { do: 'finish', streams: 'running' },
+        { do: 'halt', steady: 'steady' },
+      ],
+      expect: [
+        { what: 'new', all: 'new', match: { status: 200, site: 'ams', reason: 'first-choice' } },
+        { what: 'resumed', all: 'resumed', match: { site: 'ams', reason: 'session' } },
+        { what: 'running', all: 'running', match: { site: 'ams', complete: true } },
+        { what: 'failing', count: 'failing', match: { status: 500 }, min: 3, max: 3 },
+        { what: 'steady', count: 'steady', match: {}, min: 1 },
+        { what: 'arrived', arrived: 'fra', residency: 'emea', min: 6, max: 6 },
+        { what: 'wrong', arrived: 'fra', max: 0 },
+      ],
+    }
+    const story = new Story(silent)
+    const performance = new Performance(stage, story)
+    await performance.play(chapter)
+    const rows = story.chapters()[0]!.rows
+    t.strictSame(
+      rows.map(({ what, ok }) => (ok ? what : `not ${what}`)),
+      ['moves', 'new', 'resumed', 'running', 'failing', 'steady', 'arrived', 'not wrong'],
+    )
+    t.strictSame(did, ['kill', 'start'])
+    await performance.play({ title: 'again', do: [], expect: [{ what: 'nothing since', arrived: 'fra', max: 0 }] })
+    t.equal(story.chapters()[1]!.rows[0]?.ok, true, 'each chapter counts its own arrivals')
+    await performance.end()
+  })
+
+  t.test('gives up waiting at its limit, says so in a row, and goes on', async (t) => {
+    const site = await siteFor(t)
+    const { stage } = await stageFor(t, [site])
+    const story = new Story(silent)
+    const until = {
+      do: 'until',
+      as: 'x',
+      caller: 'chat',
+      what: 'moves',
+      match: { site: 'fra' },
+      inARow: 1,
+      everyMs: 1,
+      withinMs: 30,
+    } as const
+    await new Performance(stage, story).play({
+      title: 'in vain',
+      do: [until],
+      expect: [{ what: 'after', all: 'x', match: { site: 'ams' } }],
+    })
+    t.match(story.chapters()[0]!.rows, [
+      { what: 'moves', ok: false, seen: /^not in .*last 1x ams first-choice/ },
+      { what: 'after', ok: true },
+    ])
+  })
+
+  t.test('ends what is under way when it is ended early', async (t) => {
+    const site = await siteFor(t, { decodeTokensPerS: 1 }, { clock: manualClock() })
+    const { stage } = await stageFor(t, [site])
+    const performance = new Performance(stage, new Story(silent))
+    await performance.play({
+      title: '',
+      do: [{ do: 'streams', as: 'x', caller: 'chat', count: 2, tokens: 50 }],
+      expect: [],
+    })
+    await performance.end()
+    await site.when(({ running }) => running === 0)
+    t.same(
+      site.control.requests().last.map(({ outcome }) => outcome),
+      ['aborted', 'aborted'],
+    )
+  })
+})
+
+t.test('the chapters', async (t) => {
+  for (const chapter of CHAPTERS) {
+    t.test(`name only what there is: ${chapter.title}`, async (t) => {
+      const made = new Set(chapter.do.flatMap((step) => ('as' in step ? [step.as] : [])))
+      const sites = new Set(CAST.map(({ name }) => name))
+      for (const step of chapter.do) {
+        if ('caller' in step) t.ok(step.caller in CALLERS, step.caller)
+        if ('site' in step) t.ok(sites.has(step.site), step.site)
+        if (step.do === 'order') t.type(readCommand(step.command), 'object')
+        if ('sessions' in step) t.ok(made.has(step.sessions))
+        if ('streams' in step) t.ok(made.has(step.streams))
+        if ('steady' in step) t.ok(made.has(step.steady))
+      }
+      const halted = chapter.do.flatMap((step) => (step.do === 'halt' ? [step.steady] : []))
+      t.same(
+        chapter.do.flatMap((step) => (step.do === 'steady' ? [step.as] : [])),
+        halted,
+        'no traffic runs on into the next chapter',
+      )
+      t.ok(chapter.expect.length > 0)
+      for (const expectation of chapter.expect) {
+        if ('all' in expectation) t.ok(made.has(expectation.all), expectation.all)
+        if ('count' in expectation) t.ok(made.has(expectation.count), expectation.count)
+        if ('ramp' in expectation) t.ok(made.has(expectation.ramp), expectation.ramp)
+        if ('arrived' in expectation) t.ok(sites.has(expectation.arrived), expectation.arrived)
+        for (const site of 'match' in expectation ? [expectation.match.site ?? []].flat() : [])
+          t.ok(site === '' || sites.has(site), site)
+      }
+    })
+  }
+})
+
+t.test('the cast is the one of the demo documents: sites, ports, models and aliases', async (t) => {
+  const file = new URL('../../envoy/demo/documents/sites.yaml', import.meta.url)
+  const sites = parseAllDocuments(await readFile(file, 'utf8')).map((document) => document.toJS())
+  const documents = sites.map(({ metadata, spec }) => ({
+    name: metadata.name,
+    port: Number(spec.pools[0].endpoints[0].split(':')[1]),
+    models: spec.pools[0].models.map((model: { name: string; aliases?: string[]; maxContextTokens: number }) => ({
+      name: model.name,
+      contextTokens: model.maxContextTokens,
+      aliases: model.aliases ?? [],
+    })),
+    capacity: spec.pools[0].capacity,
+  }))
+  const cast = CAST.map(({ name, documentPort, options }) => ({
+    name,
+    port: documentPort,
+    models: options.models,
+    capacity: options.slots,
+  }))
+  t.strictSame(cast, documents)
+  t.ok(cast.some(({ models }) => models?.[0]?.name === SMALL_MODEL))
+})
