@@ -172,26 +172,27 @@ class Reader implements BodyFields {
   /** Passes over the string here and gives where its closing quote stands; -1 if it does not end. */
   #skipString(): number {
     const bytes = this.#bytes
-    const from = this.#at + 1
-    // A short text is looked through here, a long one by the runtime: a call into it costs as much as some 30 bytes.
-    const near = Math.min(from + NEAR_BYTES, bytes.length)
-    let end = from
-    while (end < near && bytes[end] !== QUOTE && bytes[end] !== BACKSLASH) end++
-    if (bytes[end] !== QUOTE) end = this.#quoteFrom(end, from)
-    if (end >= 0) this.#at = end + 1
-    return end
-  }
-
-  /** The first quote from `at` on that ends a text which began at `from`; -1 if none does. */
-  #quoteFrom(at: number, from: number): number {
-    const bytes = this.#bytes
-    let end = bytes.indexOf(QUOTE, at)
-    while (end >= 0) {
+    let at = this.#at + 1
+    while (at < bytes.length) {
+      // Short texts and dense escapes are looked through here, what is long by the runtime: calling it costs 30 bytes.
+      const near = Math.min(at + NEAR_BYTES, bytes.length)
+      for (; at < near; at++) {
+        if (bytes[at] === QUOTE) {
+          this.#at = at + 1
+          return at
+        }
+        if (bytes[at] === BACKSLASH) at++
+      }
+      const end = bytes.indexOf(QUOTE, at)
+      if (end < 0) return -1
       let before = end - 1
-      while (before >= from && bytes[before] === BACKSLASH) before--
+      while (before >= at && bytes[before] === BACKSLASH) before--
       // After an odd number of backslashes the quote belongs to the text.
-      if ((end - before) % 2 === 1) return end
-      end = bytes.indexOf(QUOTE, end + 1)
+      if ((end - before) % 2 === 1) {
+        this.#at = end + 1
+        return end
+      }
+      at = end + 1
     }
     return -1
   }
