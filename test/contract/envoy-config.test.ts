@@ -118,7 +118,7 @@ t.test('class rules', async (t) => {
       { from: 'path', prefix: '/v1/fine_tuning', value: 'fine-tuning' },
     ])
     t.strictSame(
-      classRules(set).rules.map((rule) => [rule.class, rule.whenDown, rule.prefix, rule.match]),
+      classRules(set).rules.map((rule) => [rule.classes.join(), rule.whenDown, rule.prefix, rule.match]),
       [
         ['fine-tuning', 'refuse', '/', { headers: [{ name: 'x-class', string_match: { exact: 'fine-tuning' } }] }],
         ['fine-tuning', 'refuse', '/v1/fine_tuning', {}],

@@ -5,7 +5,8 @@ import type { EnvoyObject } from './envoy-object.ts'
 
 /** Which requests belong to a class as far as a route can see it, and what becomes of them without hubward. */
 export interface ClassRule {
-  readonly class: ClassName
+  /** One, or the several that one header or parameter tells apart. */
+  readonly classes: readonly ClassName[]
   readonly whenDown: 'default' | 'refuse'
   /** A path prefix; `/` where the rule has none. */
   readonly prefix: string
@@ -25,19 +26,17 @@ export function classRules(set: DocumentSet): { readonly rules: ClassRule[]; rea
   const rules: ClassRule[] = []
   const problems: Problem[] = []
   const seen = new Set<ClassName>()
-  const add = (name: ClassName, prefix: string, match: EnvoyObject) => {
-    seen.add(name)
-    rules.push({ class: name, whenDown: refused.has(name) ? 'refuse' : 'default', prefix, match })
+  const add = (classes: readonly ClassName[], prefix: string, match: EnvoyObject) => {
+    for (const name of classes) seen.add(name)
+    rules.push({ classes, whenDown: classes.some((name) => refused.has(name)) ? 'refuse' : 'default', prefix, match })
   }
   for (const source of set.factSources.flatMap((one) => one.facts.class ?? [])) {
-    if (source.from === 'path' && source.value !== undefined) add(source.value, source.prefix ?? '/', {})
-    else if (source.from === 'method' && source.value !== undefined) add(source.value, '/', methodMatch(source))
-    else if (source.from === 'value' && source.value !== undefined) add(source.value, '/', {})
+    if (source.from === 'path' && source.value !== undefined) add([source.value], source.prefix ?? '/', {})
+    else if (source.from === 'method' && source.value !== undefined) add([source.value], '/', methodMatch(source))
+    else if (source.from === 'value' && source.value !== undefined) add([source.value], '/', {})
     else if (source.from === 'header' || source.from === 'query') {
-      for (const name of refused) {
-        if (source.allow !== undefined && !source.allow.includes(name)) continue
-        add(name, '/', valueMatch(source, name))
-      }
+      const names = [...refused].filter((name) => source.allow === undefined || source.allow.includes(name))
+      if (names.length > 0) add(names, '/', valueMatch(source, names))
     }
   }
   for (const name of refused) {
@@ -63,7 +62,11 @@ function withoutIdleRules(rules: readonly ClassRule[]): ClassRule[] {
 const methodMatch = (source: FactSource): EnvoyObject =>
   source.name === undefined ? {} : { headers: [{ name: ':method', string_match: { exact: source.name } }] }
 
-const valueMatch = (source: FactSource, value: string): EnvoyObject =>
+// The names of classes are letters, digits and dashes: nothing in them means anything to a regex.
+const oneOf = (values: readonly string[]): EnvoyObject =>
+  values.length === 1 ? { exact: values[0] } : { safe_regex: { regex: values.join('|') } }
+
+const valueMatch = (source: FactSource, values: readonly string[]): EnvoyObject =>
   source.from === 'header'
-    ? { headers: [{ name: source.name?.toLowerCase(), string_match: { exact: value } }] }
-    : { query_parameters: [{ name: source.name, string_match: { exact: value } }] }
+    ? { headers: [{ name: source.name?.toLowerCase(), string_match: oneOf(values) }] }
+    : { query_parameters: [{ name: source.name, string_match: oneOf(values) }] }

@@ -16,19 +16,23 @@ const PROXY_CONFIG = [
   '',
 ].join('\n')
 
-const container = (image: string, more: EnvoyObject): EnvoyObject => ({
+const container = (image: string, user: EnvoyObject, more: EnvoyObject): EnvoyObject => ({
   name: 'hubward',
   image,
   args: ['serve', '--config', '/etc/hubward/hubward.yaml'],
   resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } },
   securityContext: {
     runAsNonRoot: true,
+    ...user,
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
     capabilities: { drop: ['ALL'] },
   },
   ...more,
 })
+
+/** The user of istio-proxy: the socket is for both of them, and for nobody else in the pod. */
+const PROXY_USER = 1337
 
 const documents: EnvoyObject = { name: 'hubward', configMap: { name: 'hubward' } }
 const state: EnvoyObject = { name: 'hubward-state', emptyDir: {} }
@@ -41,14 +45,18 @@ const state: EnvoyObject = { name: 'hubward-state', emptyDir: {} }
 export const podPatch = (options: EnvoyOptions, place: IstioPlace, deployment: string, image: string): EnvoyObject => {
   const folder = 'path' in options.sidecar ? options.sidecar.path.replace(/\/[^/]*$/, '') : '/run/hubward'
   const socket = { name: SOCKET_VOLUME, mountPath: folder }
-  const hubward = container(image, {
-    restartPolicy: 'Always',
-    volumeMounts: [
-      socket,
-      { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
-      { name: 'hubward-state', mountPath: '/var/lib/hubward' },
-    ],
-  })
+  const hubward = container(
+    image,
+    { runAsUser: PROXY_USER, runAsGroup: PROXY_USER },
+    {
+      restartPolicy: 'Always',
+      volumeMounts: [
+        socket,
+        { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
+        { name: 'hubward-state', mountPath: '/var/lib/hubward' },
+      ],
+    },
+  )
   const common = { terminationGracePeriodSeconds: GRACE_S, initContainers: [hubward] }
   const shared = { name: SOCKET_VOLUME, emptyDir: {} }
   const isGateway = place.context === 'GATEWAY'
@@ -101,14 +109,18 @@ export const tcpWorkload = (options: EnvoyOptions, place: IstioPlace, image: str
           spec: {
             terminationGracePeriodSeconds: GRACE_S,
             containers: [
-              container(image, {
-                ports: [{ name: 'grpc-hubward', containerPort: port }],
-                readinessProbe: { grpc: { port }, periodSeconds: 2 },
-                volumeMounts: [
-                  { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
-                  { name: 'hubward-state', mountPath: '/var/lib/hubward' },
-                ],
-              }),
+              container(
+                image,
+                {},
+                {
+                  ports: [{ name: 'grpc-hubward', containerPort: port }],
+                  readinessProbe: { grpc: { port }, periodSeconds: 2 },
+                  volumeMounts: [
+                    { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
+                    { name: 'hubward-state', mountPath: '/var/lib/hubward' },
+                  ],
+                },
+              ),
             ],
             volumes: [documents, state],
           },

@@ -10,12 +10,13 @@ export interface Refusal {
 
 /** problem+json with the `error` object that OpenAI clients read, in the form that hubward's own refusals have. */
 export const refusalBody = (refusal: Refusal): EnvoyObject => ({
-  type: 'about:blank',
+  type: `https://hubward.dev/reasons/${refusal.reason}`,
   title: refusal.title,
   status: 503,
   detail: refusal.detail,
+  action: 'deny',
   reason: refusal.reason,
-  error: { message: refusal.detail, type: 'server_error', code: refusal.reason },
+  error: { message: refusal.detail, type: 'service_unavailable_error', code: refusal.reason },
 })
 
 /** The part of a route that answers 503 with Retry-After by itself. */

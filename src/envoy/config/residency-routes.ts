@@ -26,10 +26,10 @@ const DEFAULTED: EnvoyObject = {
 
 /** What a job is told when hubward does not answer, whatever its residency. */
 export const refuseRoute = (rule: ClassRule, options: EnvoyOptions): ResidencyRoute => ({
-  name: `hubward-refuse-${rule.class}`,
+  name: `hubward-refuse-${rule.classes.length === 1 ? rule.classes[0] : 'jobs'}`,
   headers: [UNDECIDED],
   answer: refusalResponse(
-    { ...NO_DECISION, detail: `class ${rule.class} needs a decision, and none can be had` },
+    { ...NO_DECISION, detail: `${rule.classes.join(', ')}: this work needs a decision, and none can be had` },
     options,
   ),
 })

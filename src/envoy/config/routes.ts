@@ -21,7 +21,7 @@ export const hostRoutes = (set: DocumentSet, options: EnvoyOptions, vhostClass?:
 /** The routes for requests that hubward has not decided. */
 export function markerRoutes(set: DocumentSet, options: EnvoyOptions, vhostClass?: ResidencyName): EnvoyObject[] {
   const defaults = residencyRoutes(set, options, vhostClass)
-  const rest: ClassRule = { class: '', whenDown: 'default', prefix: '/', match: {} }
+  const rest: ClassRule = { classes: [], whenDown: 'default', prefix: '/', match: {} }
   return [...classRules(set).rules, rest].flatMap((rule) =>
     bodyVariants(rule, options).flatMap(({ prefix, body }) =>
       rule.whenDown === 'refuse'

@@ -160,7 +160,7 @@ export const ROUTE_CHECKS: readonly Check[] = [
             .map((name) => routeFor(host, undecided(residency === undefined ? name : undefined, rule.prefix)))
             .filter((route) => route !== 'unknown' && !isRefused(route))
             .slice(0, 1)
-            .map(() => `${where} lets ${rule.class} (${rule.prefix}) go on without a decision`),
+            .map(() => `${where} lets ${rule.classes.join(', ')} (${rule.prefix}) go on without a decision`),
         ),
       )
     },
@@ -183,7 +183,7 @@ export const ROUTE_CHECKS: readonly Check[] = [
             // Envoy leaves a false out of its dump only where it was never given.
             return perRoute?.overrides?.failure_mode_allow !== false
           })
-          .map((rule) => `${where} does not close the filter for ${rule.class} (${rule.prefix})`),
+          .map((rule) => `${where} does not close the filter for ${rule.classes.join(', ')} (${rule.prefix})`),
       )
     },
   },
