@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '../model/problem.ts'
 import { canonicalJson, sha256 } from './hash.ts'
@@ -53,20 +53,20 @@ class Walk {
     if (names === undefined || real === undefined || this.#entered.has(real)) return
     this.#entered.add(real)
     this.#folders.push(dir)
-    const read = new Set<string>()
-    if (names.includes('..data')) this.#enterData(dir, prefix, depth, read)
+    const isMount = names.includes('..data')
+    if (isMount) this.#enterData(dir, prefix, depth)
     for (const name of names.toSorted()) {
-      if (!name.startsWith('.') && !read.has(name)) this.#take(join(dir, name), `${prefix}${name}`, depth, false)
+      if (name.startsWith('.') || (isMount && leadsToData(join(dir, name)))) continue
+      this.#take(join(dir, name), `${prefix}${name}`, depth, false)
     }
   }
 
-  #enterData(dir: string, prefix: string, depth: number, read: Set<string>): void {
+  #enterData(dir: string, prefix: string, depth: number): void {
     const data = this.#attempt(`${prefix}..data`, () => realpathSync(join(dir, '..data')))
     if (data === undefined) return
     this.#swaps.set(join(dir, '..data'), data)
     for (const name of (this.#attempt(`${prefix}..data`, () => readdirSync(data)) ?? []).toSorted()) {
       if (name.startsWith('.')) continue
-      read.add(name)
       this.#take(join(data, name), `${prefix}${name}`, depth, true)
     }
   }
@@ -148,5 +148,14 @@ class Walk {
       hash: sha256(canonicalJson(content)),
       isSwapped: this.#swaps.size > 0 && this.#plain === 0,
     }
+  }
+}
+
+/** Whether a name is one of a ConfigMap's own links; just after a swap some of them lead nowhere. */
+function leadsToData(file: string): boolean {
+  try {
+    return readlinkSync(file).startsWith('..data/')
+  } catch {
+    return false
   }
 }

@@ -207,7 +207,6 @@ export function directorySource(options: DirectoryOptions): DirectorySource {
     await look()
     if (status.lastAcceptedAt === null && keptAnswer?.answer === 'kept') useKept(keptAnswer)
     timer = setInterval(() => void look(), pollMs)
-    timer.unref()
   }
 
   /** The folder was refused at the start: the last good set of the time before is better than none. */
