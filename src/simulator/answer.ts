@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { type Ask, answerBody, chunkBody, type Envelope, type Usage, usageChunk } from './openai.ts'
 import type { FinishReason } from './meter.ts'
+import { type Ask, answerBody, chunkBody, type Envelope, type Usage, usageChunk } from './openai.ts'
 
 /** Where the tokens of one request go. */
 export interface Sink {

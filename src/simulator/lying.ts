@@ -1,5 +1,6 @@
 import type { Lie } from './commands.ts'
-import { familiesOf, type SiteView } from './engines.ts'
+import type { SiteView } from './engines/rows.ts'
+import { familiesOf } from './engines.ts'
 import { type Bend, metricsText } from './metrics-text.ts'
 import type { EngineName } from './options.ts'
 
