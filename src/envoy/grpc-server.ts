@@ -4,7 +4,7 @@ import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/g
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { Handlers, StreamState } from './handlers.ts'
 import { HEALTH_SERVICE, HealthService } from './health-service.ts'
-import { renewConnections } from './rapid-reset.ts'
+import { bearResets } from './rapid-reset.ts'
 import { freeSocket, ownSocket } from './unix-socket.ts'
 
 /** Where the server listens. A unix socket is for Envoy in the same pod; TCP carries TLS where it leaves the host. */
@@ -48,7 +48,7 @@ const EXT_AUTHZ = { Check: method('/envoy.service.auth.v3.Authorization/Check', 
 export const startEnvoyServer = async (listen: readonly Listen[], handlers: Handlers): Promise<EnvoyServer> => {
   const health = new HealthService()
   let active = 0
-  renewConnections(http2)
+  bearResets(http2)
   const server = new Server({
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.max_send_message_length': -1,
