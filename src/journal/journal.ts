@@ -1,0 +1,190 @@
+import type { Clock } from '../clock.ts'
+import type { KnownValues } from '../metrics/slots.ts'
+import type { Decision } from '../model/decision.ts'
+import type { Event } from '../model/event.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { DecisionRecord } from '../model/record.ts'
+import { LineFile } from './line-file.ts'
+import { type JournalLine, STREAMS, type StreamName } from './lines.ts'
+import { keptBy, LeftOut } from './sampling.ts'
+
+/** What is kept, where, and how safely. */
+export interface JournalSettings {
+  readonly dir: string
+  /** The share, 0 to 1, of the decisions that nothing else keeps. */
+  readonly share: number
+  readonly fileBytesMax: number
+  /** Files of each stream. */
+  readonly filesMax: { readonly changes: number; readonly decisions: number }
+  /** `changes`: only what changed is flushed to the disk itself after each batch. */
+  readonly fsync: 'never' | 'changes' | 'always'
+}
+
+/** What a journal is made of. `Made` is whatever a record is built from, after the answer has left. */
+export interface JournalOptions<Made> extends JournalSettings {
+  readonly clock: Clock
+  readonly instance: string
+  readonly version: string
+  readonly isJob: (className: string) => boolean
+  /** A number in [0, 1) that stands for a request's id: the share is no chance, so a replay keeps the same requests. */
+  readonly chance: (requestId: string) => number
+  readonly record: (made: Made, sampledBy: DecisionRecord['sampledBy']) => DecisionRecord
+  /** The classes that the documents name; what others ask for is counted together. */
+  readonly known?: KnownValues
+  /** Hears when a stream can't be written and when it can again. */
+  readonly onState?: (stream: StreamName, failing: boolean, detail: string) => void
+  readonly onError?: (error: unknown) => void
+  readonly waitingBytesMax?: number
+  readonly retryMs?: readonly [first: number, last: number]
+  /** How often it is said what was left out. A minute. */
+  readonly reportMs?: number
+}
+
+/** Counts of one stream since the start. */
+export interface StreamStats {
+  readonly written: number
+  readonly dropped: number
+  readonly waitingBytes: number
+  readonly failing: boolean
+}
+
+/** What was decided and changed, on disk. */
+export interface Journal<Made> {
+  /** Whether and why this decision is kept; one that is not is counted. Takes no time worth naming. */
+  readonly wants: (decision: Decision, requestId: string) => DecisionRecord['sampledBy'] | undefined
+  /** Keeps what `wants` wanted: the record is built and written after the present work. */
+  readonly keep: (made: Made, sampledBy: DecisionRecord['sampledBy']) => void
+  readonly event: (event: Event) => void
+  readonly stats: () => Readonly<Record<StreamName, StreamStats>> & { readonly sampledOut: number }
+  /** Writes what waits; fulfilled when it is written or can't be. */
+  readonly flush: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** Records that wait to be built. At 5,000 requests a second, all kept, this is two seconds' worth. */
+const RING_MAX = 10_000
+/** How long records are built before requests get their turn again. */
+const SLICE_MS = 2
+/** 8 MiB: some ten thousand decisions with all their inputs. */
+const WAITING_BYTES_MAX = 8 * 1_048_576
+
+/** Opens a journal. Nothing here throws or waits, whatever the disk does: what finds no room is counted. */
+export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> {
+  const { clock, fsync, onError = () => {} } = options
+  const files = Object.fromEntries(
+    STREAMS.map((stream) => [
+      stream,
+      new LineFile({
+        dir: options.dir,
+        stream,
+        fileBytesMax: options.fileBytesMax,
+        filesMax: options.filesMax[stream],
+        fsync: fsync === 'always' || (fsync === 'changes' && stream === 'changes'),
+        waitingBytesMax: options.waitingBytesMax ?? WAITING_BYTES_MAX,
+        retryMs: options.retryMs ?? [1_000, 30_000],
+        onState: (failing, detail) => options.onState?.(stream, failing, detail),
+      }),
+    ]),
+  ) as Record<StreamName, LineFile>
+  const leftOut = new LeftOut(options.known ?? (() => undefined), clock.now())
+  let ring: { readonly made: Made; readonly sampledBy: DecisionRecord['sampledBy'] }[] = []
+  let isBuilding = false
+  let isClosed = false
+  const unbuilt = { changes: 0, decisions: 0 }
+  const reported = { changes: 0, decisions: 0 }
+  let reportedAt: EpochMs = clock.now()
+
+  const write = (stream: StreamName, line: JournalLine): boolean => {
+    try {
+      return files[stream].append(JSON.stringify(line))
+    } catch (error) {
+      unbuilt[stream]++
+      onError(error)
+      return false
+    }
+  }
+
+  const build = (deadline: number): void => {
+    let done = 0
+    while (done < ring.length && (done === 0 || performance.now() < deadline)) {
+      const { made, sampledBy } = ring[done++]!
+      try {
+        write('decisions', options.record(made, sampledBy))
+      } catch (error) {
+        unbuilt.decisions++
+        onError(error)
+      }
+    }
+    ring = done === ring.length ? [] : ring.slice(done)
+  }
+
+  const buildSoon = (): void => {
+    if (isBuilding) return
+    isBuilding = true
+    setImmediate(() => {
+      isBuilding = false
+      build(performance.now() + SLICE_MS)
+      if (ring.length > 0) buildSoon()
+    })
+  }
+
+  const report = (): void => {
+    const at = clock.now()
+    leftOut.tell(at, (line) => files.decisions.hasRoom() && write('decisions', line))
+    for (const stream of STREAMS) {
+      const dropped = files[stream].stats().dropped + unbuilt[stream]
+      const count = dropped - reported[stream]
+      // Where there is still no room it is said the next time.
+      if (count === 0 || !files[stream].hasRoom()) continue
+      if (write(stream, { kind: 'dropped', at, from: reportedAt, stream, count })) reported[stream] = dropped
+    }
+    reportedAt = at
+  }
+
+  const { instance, version } = options
+  const lifecycle = (kind: 'started' | 'stopped') => write('changes', { kind, at: clock.now(), instance, version })
+  lifecycle('started')
+  const timer = setInterval(report, options.reportMs ?? 60_000)
+  timer.unref()
+
+  return {
+    wants: (decision, requestId) => {
+      const by = keptBy(decision, options.isJob(decision.class))
+      if (by !== undefined) return by
+      if (options.share > 0 && options.chance(requestId) < options.share) return 'share'
+      leftOut.add(decision)
+      return undefined
+    },
+    keep: (made, sampledBy) => {
+      if (ring.length >= RING_MAX || isClosed) {
+        unbuilt.decisions++
+        return
+      }
+      ring.push({ made, sampledBy })
+      buildSoon()
+    },
+    event: (event) => {
+      if (!isClosed) write('changes', event)
+    },
+    stats: () => {
+      const stream = (name: StreamName): StreamStats => {
+        const stats = files[name].stats()
+        return { ...stats, dropped: stats.dropped + unbuilt[name] }
+      }
+      return { changes: stream('changes'), decisions: stream('decisions'), sampledOut: leftOut.total() }
+    },
+    flush: async () => {
+      build(Infinity)
+      await Promise.all(STREAMS.map((stream) => files[stream].flush()))
+    },
+    close: async () => {
+      if (isClosed) return
+      clearInterval(timer)
+      build(Infinity)
+      report()
+      lifecycle('stopped')
+      isClosed = true
+      await Promise.all(STREAMS.map((stream) => files[stream].close()))
+    },
+  }
+}
