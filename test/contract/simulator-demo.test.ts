@@ -17,16 +17,8 @@ import { arrivalsOf, orderSite } from '../../src/simulator/demo/site-control.ts'
 import { sseReader } from '../../src/simulator/demo/sse.ts'
 import { type Paper, Story } from '../../src/simulator/demo/story.ts'
 import { closedLoop, openLoop } from '../../src/simulator/demo/traffic.ts'
-import type { SiteOptions } from '../../src/simulator/options.ts'
-import { type Site, type SiteParts, startSite } from '../../src/simulator/server.ts'
-
-const INSTANT: Partial<SiteOptions> = { prefillTokensPerS: Infinity, decodeTokensPerS: Infinity, ttftFloorMs: 0 }
-
-const siteFor = async (t: Test, options: Partial<SiteOptions> = {}, parts: SiteParts = {}): Promise<Site> => {
-  const site = await startSite({ name: 'ams', ...INSTANT, ...options }, parts)
-  t.teardown(() => site.close())
-  return site
-}
+import type { Site } from '../../src/simulator/server.ts'
+import { siteFor } from '../helpers/simulated-site.ts'
 
 const clientFor = (t: Test, socketsMax = 64) => {
   const client = chatClient(socketsMax)
@@ -196,6 +188,17 @@ t.test('traffic', async (t) => {
     t.equal((await loop.ended).seen.length, 10)
   })
 
+  t.test('in a closed loop that is stopped begins nothing more', async (t) => {
+    const made: ReturnType<typeof pending>[] = []
+    const loop = closedLoop(2, () => {
+      made.push(pending())
+      return made.at(-1)!.chat
+    })
+    const stopped = loop.stop()
+    for (const one of made) one.end()
+    t.equal((await stopped).seen.length, 2)
+  })
+
   t.test('in an open loop keeps its rate, skips what would be too much, and waits for what is under way', async (t) => {
     const clock = manualClock()
     const made: ReturnType<typeof pending>[] = []
@@ -256,9 +259,9 @@ t.test('the story', async (t) => {
     const [plain, coloured] = [paper(false), paper(true)]
     tell(plain, true)
     tell(coloured, true)
-    const escape = String.fromCharCode(27)
-    t.notOk(plain.text.includes(escape))
-    t.ok(coloured.text.includes(escape))
+    const colour = String.fromCharCode(27)
+    t.notOk(plain.text.includes(colour))
+    t.ok(coloured.text.includes(colour))
     t.match(plain.text, /1\. First\n {3}something is done\n {3}✓ new chats: 12x ams \(as expected\)/)
     t.match(plain.text, /All 2 as expected\.\n$/)
   })

@@ -219,8 +219,6 @@ t.test('the queue over HTTP', async (t) => {
   })
 
   t.test('loses the place of a client that leaves, in the line and in a slot', async (t) => {
-    const site = await siteFor(t, { slots: 1 }, { clock: manualClock() })
-    await site.control.obey({ do: 'slow', factor: 10 })
     const stuck = await siteFor(t, { slots: 1, ttftFloorMs: 1_000 }, { clock: manualClock() })
     const [running, waiting, last] = [1, 2, 3].map(() => send(stuck.url, CHAT, { ...HELLO, stream: true }))
     await Promise.all([running!.head, waiting!.head, last!.head])
