@@ -30,11 +30,20 @@ export function kindOf(located: Located, value: unknown): Kind | Problem {
 
 /** What is wrong with a document's shape: fields, types, and values that no other document has a say in. */
 export function shapeProblems(located: Located, kind: Kind, value: unknown): Problem[] {
-  const validate = validatorOf(kind)
+  return schemaProblems(located, validatorOf(kind), value)
+}
+
+/** What is wrong with a part of a file, `at` being the way to it, by a schema that was compiled `verbose` with all errors. */
+export function schemaProblems(
+  located: Located,
+  validate: ValidateFunction,
+  value: unknown,
+  at: FieldPath = [],
+): Problem[] {
   if (validate(value)) return []
   const problems = new Map<string, Problem>()
   for (const error of validate.errors ?? []) {
-    const problem = told(located, error)
+    const problem = told(located, error, at)
     if (problem === null) continue
     const key = `${problem.line}:${problem.column}:${problem.code}:${problem.message}`
     if (problems.size < PROBLEMS_MAX) problems.set(key, problem)
@@ -53,8 +62,8 @@ function validatorOf(kind: Kind): ValidateFunction {
 }
 
 /** One ajv error as a problem; null for those that only repeat another one. */
-function told(located: Located, error: ErrorObject): Problem | null {
-  const path = pointerPath(error.instancePath)
+function told(located: Located, error: ErrorObject, at: FieldPath): Problem | null {
+  const path = [...at, ...pointerPath(error.instancePath)]
   const field = fieldName(path)
   const says = (error.parentSchema as { description?: string } | undefined)?.description
   // Errors from inside a branch of anyOf or oneOf say less than the one about the whole.
