@@ -1,0 +1,75 @@
+import { type Command, Option } from 'commander'
+import { SIDECAR_CLUSTER } from '../../envoy/config/clusters.ts'
+import { type Address, ENVOY_OPTIONS_DEFAULT } from '../../envoy/config/options.ts'
+import { diagnose, lookAt } from '../../envoy/doctor/doctor.ts'
+import type { EnvoyView } from '../../envoy/doctor/view.ts'
+import type { DocumentSet } from '../../model/documents.ts'
+import { type Problem, problemText } from '../../model/problem.ts'
+import { documentsIn } from '../documents-in.ts'
+import { parseAddress } from '../envoy-flags.ts'
+
+interface Flags {
+  readonly admin: Address
+  readonly documents?: string
+  readonly cluster: string
+  readonly json?: true
+}
+
+/**
+ * `hubward doctor`: what a running Envoy lacks. Exit codes: 0 nothing or warnings only, 1 errors, 2 usage, 3 Envoy or
+ * the documents can't be read.
+ */
+export function doctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .summary('look at a running Envoy and name what is missing')
+    .description("Reads a running Envoy's admin port and names what is missing or wrong, with a remedy for each.")
+    .addOption(
+      new Option('-a, --admin <address>', "Envoy's admin: host:port or unix:/path")
+        .argParser(parseAddress)
+        .default(ENVOY_OPTIONS_DEFAULT.admin, '127.0.0.1:9901'),
+    )
+    .option('-d, --documents <folder>', 'compare with these documents; without, only what needs none is looked at')
+    .option('--cluster <name>', "hubward's cluster in this Envoy", SIDECAR_CLUSTER)
+    .option('--json', 'write the findings as JSON')
+    .action(async (flags: Flags) => {
+      process.exitCode = await run(flags)
+    })
+}
+
+async function run(flags: Flags): Promise<number> {
+  let set: DocumentSet | undefined
+  if (flags.documents !== undefined) {
+    const read = documentsIn(flags.documents)
+    if (read.set === null) {
+      for (const problem of read.problems) process.stderr.write(`${problemText(problem)}\n`)
+      return 3
+    }
+    set = read.set
+  }
+  let view: EnvoyView
+  try {
+    view = await lookAt(flags.admin, flags.cluster)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n  start Envoy, or name its admin port with --admin\n`)
+    return 3
+  }
+  const found = diagnose(view, set)
+  process.stdout.write(flags.json ? `${JSON.stringify(reportOf(view, found), null, 2)}\n` : textOf(view, found))
+  return found.some((one) => one.severity === 'error') ? 1 : 0
+}
+
+const reportOf = (view: EnvoyView, found: readonly Problem[]) => ({
+  envoy: view.version,
+  listeners: view.managers.map((one) => one.listener),
+  clusters: view.clusters.size,
+  findings: found,
+})
+
+function textOf(view: EnvoyView, found: readonly Problem[]): string {
+  const errors = found.filter((one) => one.severity === 'error').length
+  const lines = found.map((one) => `${one.severity}: ${one.code}  ${one.message}\n    ${one.remedy ?? ''}\n`)
+  const seen = `Envoy ${view.version}, ${view.managers.length} connection managers, ${view.clusters.size} clusters`
+  const sum = found.length === 0 ? 'nothing is missing' : `${errors} errors, ${found.length - errors} warnings`
+  return `${lines.join('')}${seen}: ${sum}\n`
+}
