@@ -90,11 +90,25 @@ export function normalisePolicyTest(document: Envelope): PolicyTest {
     metadata: normaliseMetadata(document.metadata),
     cases: spec.cases.map((written) => ({
       title: written.title ?? '',
-      given: { ...spec.given, ...written.given },
+      given: joinGiven(spec.given ?? {}, written.given ?? {}),
       when: written.when ?? {},
       // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
       then: written.then ?? {},
       ...(written.steps === undefined ? {} : { steps: written.steps }),
     })),
+  }
+}
+
+type Words = Readonly<Record<string, unknown>>
+
+/** What is given for all and for one: sites are joined word by word, of all else the one goes before. */
+function joinGiven(all: Words, one: Words): Words {
+  if (all.sites === undefined || one.sites === undefined) return { ...all, ...one }
+  const [wide, narrow] = [all.sites, one.sites] as Record<string, Words>[]
+  const names = [...new Set([...Object.keys(wide ?? {}), ...Object.keys(narrow ?? {})])]
+  return {
+    ...all,
+    ...one,
+    sites: Object.fromEntries(names.map((name) => [name, { ...wide?.[name], ...narrow?.[name] }])),
   }
 }

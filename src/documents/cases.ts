@@ -1,0 +1,136 @@
+import type { Change } from '../model/change.ts'
+import type { Decision } from '../model/decision.ts'
+import type { DocumentSet, PolicyCase } from '../model/documents.ts'
+import type { Facts } from '../model/facts.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { CompileCondition } from '../model/snapshot.ts'
+import type { Tally } from '../model/tally.ts'
+import { caseDocuments } from './case-documents.ts'
+import { addGiven, caseOverrides, caseSamples, type Given, NOTHING_GIVEN } from './case-given.ts'
+import { unmet } from './case-then.ts'
+import { caseFacts } from './case-when.ts'
+import { compileCondition } from './conditions.ts'
+import { parseDuration } from './duration.ts'
+
+/** The functions of the engine that cases are run with; this folder does not know it. */
+export interface CaseEngine<Snapshot> {
+  readonly emptySnapshot: (compile: CompileCondition) => Snapshot
+  readonly fold: (snapshot: Snapshot, change: Change) => { readonly snapshot: Snapshot }
+  readonly decide: (facts: Facts, snapshot: Snapshot, tally: Tally, now: EpochMs, id: string) => Decision
+}
+
+/** What came of one case. */
+export interface CaseResult {
+  /** The name of the PolicyTest. */
+  readonly test: string
+  readonly title: string
+  readonly ok: boolean
+  /** What was not as it should be, a sentence each. */
+  readonly failures: readonly string[]
+  /** The decisions that were made, one for each `when`. */
+  readonly decisions: readonly Decision[]
+}
+
+/** Every case of the set's PolicyTests, run on its documents. `filter` picks cases by `test: title`. */
+export function runCases<Snapshot>(
+  set: DocumentSet,
+  engine: CaseEngine<Snapshot>,
+  filter: (name: string) => boolean = () => true,
+): CaseResult[] {
+  return set.tests.flatMap(({ metadata, cases }) =>
+    cases
+      .filter(({ title }) => filter(`${metadata.name}: ${title}`))
+      .map((one) => ({ test: metadata.name, title: one.title, ...runCase(set, engine, one) })),
+  )
+}
+
+/** One case: its world is built, and then each step is some time, a change to the world, a request and what is expected. */
+export function runCase<Snapshot>(
+  set: DocumentSet,
+  engine: CaseEngine<Snapshot>,
+  written: PolicyCase,
+): Pick<CaseResult, 'ok' | 'failures' | 'decisions'> {
+  const failures: string[] = []
+  const decisions: Decision[] = []
+  const first = addGiven(NOTHING_GIVEN, written.given, (what) => failures.push(what))
+  const documents = caseDocuments(set, first, written, (what) => failures.push(what))
+  const run = new Run(engine, documents, first.now)
+  // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
+  const steps = [{ given: {}, when: written.when, then: written.then }, ...(written.steps ?? [])]
+  let given = first
+  let when: Readonly<Record<string, unknown>> = {}
+  for (const [index, step] of steps.entries()) {
+    const wrong = (what: string) => failures.push(index === 0 ? what : `step ${index}: ${what}`)
+    const after = 'after' in step ? step.after : undefined
+    given = addGiven(given, step.given ?? {}, wrong)
+    when = { ...when, ...step.when }
+    run.pass(withNear(documents, given, when), parseDuration(after ?? '0s') ?? 0)
+    const isAsked = Object.keys(step.when ?? {}).length > 0 || Object.keys(step.then ?? {}).length > 0
+    if (!isAsked) continue
+    const decision = run.decide(caseFacts(when, documents, wrong), `case-${index}`)
+    decisions.push(decision)
+    for (const failure of unmet(step.then ?? {}, decision)) wrong(failure)
+  }
+  if (decisions.length === 0) failures.push('the case asks nothing: write when and then')
+  return { ok: failures.length === 0, failures, decisions }
+}
+
+/** `near: ams` is a round trip of 1 ms to ams and of 50 ms to the others, where the case gives none itself. */
+function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, unknown>>): Given {
+  if (typeof when.near !== 'string') return given
+  const places = { ...given.places }
+  for (const { metadata } of set.sites) {
+    const rtt = metadata.name === when.near ? 1 : 50
+    const before = places[metadata.name]
+    const values = { 'network.rtt_ms': rtt, 'network.rtt_p95_ms': rtt, ...before?.values }
+    const nothing = { down: false, drained: false, maintenance: false, stale: [], missing: [], insufficient: [] }
+    places[metadata.name] = { ...nothing, ...before, values }
+  }
+  return { ...given, places }
+}
+
+const SOURCE = { source: 'case', version: 'case', nonce: 'case' }
+
+class Run<Snapshot> {
+  readonly #engine: CaseEngine<Snapshot>
+  readonly #set: DocumentSet
+  #snapshot: Snapshot
+  #now: EpochMs
+
+  constructor(engine: CaseEngine<Snapshot>, set: DocumentSet, now: EpochMs) {
+    this.#engine = engine
+    this.#set = set
+    this.#now = now
+    this.#snapshot = engine.emptySnapshot(compileCondition)
+    this.#apply({ kind: 'documents-accepted', at: now, ...SOURCE, hash: 'case', set, problems: [] })
+  }
+
+  #apply(change: Change): void {
+    this.#snapshot = this.#engine.fold(this.#snapshot, change).snapshot
+  }
+
+  /** Lets time pass in a world like this: sites report several times a second, so that dampers see it all. */
+  pass(given: Given, ms: number): void {
+    const end = this.#now + ms
+    const orders = caseOverrides(given, this.#now)
+    this.#apply({ kind: 'overrides-accepted', at: this.#now, ...SOURCE, set: orders })
+    this.#apply({ kind: 'clusters-known', at: this.#now, clusters: given.clusters })
+    const tickMs = Math.max(1, Math.min(1_000, Math.ceil(ms / 240)))
+    for (;;) {
+      const at = this.#now
+      const { samples, heartbeats } = caseSamples(this.#set, given, at)
+      this.#apply({ kind: 'samples-arrived', at, samples, heartbeats })
+      // A target that is down from the beginning takes more than one refusal to be believed dead.
+      if (ms === 0)
+        for (let more = 0; more < 2; more++) this.#apply({ kind: 'samples-arrived', at, samples: [], heartbeats })
+      this.#apply({ kind: 'time-passed', at })
+      if (at >= end) return
+      this.#now = Math.min(end, at + tickMs)
+    }
+  }
+
+  decide(facts: Facts, id: string): Decision {
+    const tally = { dispatched: {}, held: {}, sidecars: 1 }
+    return this.#engine.decide(facts, this.#snapshot, tally, this.#now, id)
+  }
+}

@@ -1,0 +1,36 @@
+import type { DocumentSet, Threshold } from '../model/documents.ts'
+import { signalOf } from '../model/signal.ts'
+
+/**
+ * A value for each signal that some policy looks at which every one of them is content with: on the good side of the
+ * strictest resume value, and in the first step of each band.
+ */
+export function goodValues(set: DocumentSet): Readonly<Record<string, number>> {
+  const values: Record<string, number> = {}
+  const satisfy = (signal: string, { op, resume }: Threshold): void => {
+    const before = values[signal]
+    values[signal] = before === undefined ? resume : op === 'max' ? Math.min(before, resume) : Math.max(before, resume)
+  }
+  for (const policy of set.policies) {
+    for (const { signal, threshold } of policy.require.signals) satisfy(signal, threshold)
+    for (const { signal, steps } of policy.bands) {
+      const first = steps[0]?.threshold
+      if (first !== undefined) satisfy(signal, first)
+    }
+    // Equal for all, so that ranking leaves the order as it is written.
+    for (const { signal } of policy.rank) values[signal] ??= restingValue(signal)
+  }
+  return values
+}
+
+/** The best value of a signal that no threshold names. */
+function restingValue(name: string): number {
+  const signal = signalOf(name)
+  if (signal === undefined) return 0
+  const [least, most] = signal.range
+  return signal.worseWhen === 'higher'
+    ? Math.max(0, least)
+    : signal.unit === 'bool' || most <= 1
+      ? most
+      : Math.min(most, 100)
+}
