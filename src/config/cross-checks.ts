@@ -1,0 +1,85 @@
+import { type FieldPath, type Located, placeOf } from '../documents/place.ts'
+import type { Problem } from '../model/problem.ts'
+import { hostAndPort, isLoopback } from './addresses.ts'
+import type { ConfigProblemCode } from './problems.ts'
+import type { WrittenConfig, WrittenListener } from './written.ts'
+
+/** What no field can tell by itself. */
+export function crossProblems(located: Located, config: WrittenConfig): Problem[] {
+  const problems: Problem[] = []
+  const tell = (
+    path: FieldPath,
+    code: ConfigProblemCode,
+    message: string,
+    remedy: string,
+    severity: Problem['severity'] = 'error',
+  ): void => {
+    problems.push({ code, severity, message, ...placeOf(located, path), remedy })
+  }
+  for (const [index, listener] of config.listeners.entries()) {
+    const wrong = listenerProblem(listener)
+    if (wrong !== undefined) tell(['listeners', index], 'config/listener', wrong[0], wrong[1])
+  }
+  const names = new Map<string, FieldPath>()
+  const named: [string, FieldPath][] = [
+    ...config.documents.map(({ name }, index): [string, FieldPath] => [name, ['documents', index, 'name']]),
+    [config.overrides.name, ['overrides', 'name']],
+    ...config.feeds.map(({ name }, index): [string, FieldPath] => [name, ['feeds', index, 'name']]),
+  ]
+  for (const [name, path] of named) {
+    if (names.has(name)) {
+      tell(path, 'config/duplicate-name', `two sources are called "${name}"`, 'give each source a name of its own')
+    }
+    names.set(name, path)
+  }
+  admin(config, tell)
+  if (config.hops && config.keys.hopFile === undefined) {
+    tell(['hops'], 'config/hops-without-keys', 'hops cannot be signed without keys', 'name a file under keys.hopFile')
+  }
+  return problems
+}
+
+type Tell = (
+  path: FieldPath,
+  code: ConfigProblemCode,
+  message: string,
+  remedy: string,
+  severity?: Problem['severity'],
+) => void
+
+function admin({ admin: { address, tokensFile, tls } }: WrittenConfig, tell: Tell): void {
+  const place = hostAndPort(address)
+  if (place === undefined) {
+    tell(['admin', 'address'], 'config/address', `"${address}" has no port`, 'write host:port, such as 127.0.0.1:9470')
+  } else if (!isLoopback(place.host) && tokensFile === undefined) {
+    tell(
+      ['admin', 'address'],
+      'config/admin-exposed',
+      `${address} can be reached from other machines, and nobody is asked who they are`,
+      'listen on 127.0.0.1, or name a file of tokens under admin.tokensFile',
+    )
+  } else if (!isLoopback(place.host) && tls === undefined) {
+    tell(
+      ['admin', 'address'],
+      'config/admin-plain',
+      `tokens for ${address} cross the network in the clear`,
+      'add admin.tls, or put a proxy with TLS before it',
+      'warning',
+    )
+  }
+}
+
+function listenerProblem(listener: WrittenListener): readonly [message: string, remedy: string] | undefined {
+  const { socket, address, mode, uid, gid, tls } = listener
+  if ((socket === undefined) === (address === undefined)) {
+    return ['a listener is a socket or an address', 'write one of the two']
+  }
+  if (address !== undefined) {
+    if (hostAndPort(address) === undefined) return [`"${address}" has no port`, 'write host:port']
+    if (mode !== undefined || uid !== undefined || gid !== undefined) {
+      return ['mode, uid and gid are of sockets', 'leave them out']
+    }
+    return undefined
+  }
+  return tls === undefined ? undefined : ['a socket has no TLS', 'leave tls out: who may use a socket says its mode']
+}

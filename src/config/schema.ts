@@ -1,0 +1,194 @@
+import { LOG_LEVELS } from '../log.ts'
+
+/** A JSON Schema, or a part of one. */
+export type Schema = { readonly [keyword: string]: unknown }
+
+const object = (
+  description: string,
+  properties: Readonly<Record<string, Schema>>,
+  required: string[] = [],
+): Schema => ({
+  type: 'object',
+  description,
+  additionalProperties: false,
+  properties,
+  ...(required.length === 0 ? {} : { required }),
+})
+/** An object that is there with its defaults though nobody wrote it. */
+const section = (description: string, properties: Readonly<Record<string, Schema>>): Schema => ({
+  ...object(description, properties),
+  default: {},
+})
+const text = (description: string, more: Schema = {}): Schema => ({
+  type: 'string',
+  minLength: 1,
+  maxLength: 4_096,
+  description,
+  ...more,
+})
+const file = (description: string): Schema => text(`${description}; relative to this file`)
+const duration = (description: string, absent?: string): Schema => ({
+  type: 'string',
+  pattern: '^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$',
+  description: `${description}, such as 30s`,
+  ...(absent === undefined ? {} : { default: absent }),
+})
+const whole = (description: string, minimum: number, maximum: number, absent?: number): Schema => ({
+  type: 'integer',
+  minimum,
+  maximum,
+  description,
+  ...(absent === undefined ? {} : { default: absent }),
+})
+const name = text('a name of its own: letters, digits, dots and dashes', {
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+})
+const owner = text('who answers for it: the address of a role')
+const address = (description: string): Schema =>
+  text(description, { pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\s\\[\\]]+):[0-9]{1,5}$' })
+const tls = (more: Readonly<Record<string, Schema>> = {}): Schema =>
+  object('PEM files', { certFile: file('the certificate and its chain'), keyFile: file('its private key'), ...more }, [
+    'certFile',
+    'keyFile',
+  ])
+
+const listener = object('a unix socket or a TCP address; both speak ext_proc, ext_authz and gRPC health', {
+  socket: text('the path of a unix socket'),
+  mode: text('who may use the socket, in octal', { pattern: '^0?[0-7]{3}$' }),
+  uid: whole('the owner of the socket', 0, 4_294_967_294),
+  gid: whole('the group of the socket', 0, 4_294_967_294),
+  address: address('host and port, such as 127.0.0.1:50051; port 0 is any free one'),
+  tls: tls({ clientCaFile: file('who signs the certificates of clients, which are then asked for one') }),
+})
+
+/** The configuration of `hubward serve`: what it is, what it takes and what holds where nobody says otherwise. */
+export const CONFIG_SCHEMA: Schema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  $id: 'https://hubward.dev/schemas/config.schema.json',
+  title: 'hubward configuration',
+  ...object(
+    'What one hubward listens on, reads and writes. Documents and orders are not in here: they change while it runs.',
+    {
+      $schema: text('for editors'),
+      instance: text('what this hubward is called in hops, logs and metrics; absent: the name of the host'),
+      stateDir: text('where last good documents, keys and the journal are kept; relative to this file', {
+        default: '/var/lib/hubward',
+      }),
+      log: section('what is said on the standard error', {
+        level: { enum: [...LOG_LEVELS], description: 'the least that is said', default: 'info' },
+      }),
+      listeners: {
+        type: 'array',
+        minItems: 1,
+        maxItems: 16,
+        items: listener,
+        description: 'where Envoy asks',
+        default: [{ socket: '/run/hubward/envoy.sock' }],
+      },
+      documents: {
+        type: 'array',
+        minItems: 1,
+        maxItems: 64,
+        description: 'folders of documents, each a source of its own that holds up no other',
+        items: object(
+          'a folder',
+          {
+            name,
+            dir: file('the folder'),
+            owner,
+            poll: duration('how often it is looked at without being told', '2s'),
+          },
+          ['name', 'dir'],
+        ),
+      },
+      overrides: section('the file of emergency orders, which `hubward override` writes', {
+        name: { ...name, default: 'overrides' },
+        file: file('the file; absent: overrides.json in stateDir'),
+        owner,
+        poll: duration('how often it is looked at without being told', '1s'),
+      }),
+      journal: section('what was decided and changed, in lines of JSON', {
+        dir: file('the folder; absent: journal in stateDir'),
+        share: {
+          type: 'number',
+          minimum: 0,
+          maximum: 1,
+          description: 'the share of decisions that is kept where nothing else keeps them',
+          default: 0.01,
+        },
+        fileBytesMax: whole('a file this large is closed and the next one begun', 4_096, 17_179_869_184, 67_108_864),
+        changeFilesMax: whole('files of changes that are kept', 1, 100_000, 100),
+        decisionFilesMax: whole('files of decisions that are kept', 1, 100_000, 20),
+        fsync: {
+          enum: ['never', 'changes', 'always'],
+          description: 'what is flushed to the disk itself after each batch',
+          default: 'changes',
+        },
+        hide: {
+          type: 'array',
+          items: text('the name of a fact'),
+          description: 'further facts that are written as a keyed hash; the session key always is',
+          default: [],
+        },
+      }),
+      admin: section('HTTP for operators and programs', {
+        address: { ...address('host and port; others than loopback need tokensFile'), default: '127.0.0.1:9470' },
+        tokensFile: file('bearer tokens as `name sha256-of-the-token`, one a line; absent: no token is asked for'),
+        tls: tls(),
+        hosts: {
+          type: 'array',
+          items: text('a host name'),
+          description: 'names by which it may be asked, beside its own address and localhost',
+          default: [],
+        },
+        waitersMax: whole('how many may wait for a new snapshot at once', 1, 10_000, 64),
+      }),
+      feeds: {
+        type: 'array',
+        maxItems: 10_000,
+        items: { type: 'object', description: 'a feed: its kind, its name and what the kind needs' },
+        description: 'where samples come from; `hubward schema feeds` lists the kinds',
+        default: [],
+      },
+      geo: section('where addresses are', {
+        countryFile: file('an mmdb file with countries; absent: the one that hubward brings along'),
+        asnFile: file('an mmdb file with autonomous systems; absent: no request has an ASN'),
+      }),
+      keys: section('what session tokens and hops are signed with; several hubwards need the same', {
+        sessionFile: file('keys of session tokens, `id secret` a line, the first one signs; absent: made in stateDir'),
+        hopFile: file('keys of hops; absent: no hop is believed, none is signed'),
+      }),
+      hops: {
+        type: 'boolean',
+        description: 'whether decisions are handed on, signed, to another hubward on the way; needs keys.hopFile',
+        default: false,
+      },
+      sidecars: whole('how many hubwards send to the same sites: own dispatches count that many times', 1, 10_000, 1),
+      drain: duration('how long requests are still answered after SIGTERM, for Envoy to drain', '30s'),
+    },
+    ['documents'],
+  ),
+}
+
+/** A field with one value that has a fixed place: the environment and `--set` can give it. */
+export interface Leaf {
+  /** Its place, names joined by dots: `admin.address`. */
+  readonly path: string
+  /** Its variable: `HUBWARD_ADMIN_ADDRESS`. */
+  readonly variable: string
+  readonly schema: Schema
+}
+
+/** Every such field. */
+export const CONFIG_LEAVES: readonly Leaf[] = leavesOf(CONFIG_SCHEMA, [])
+
+function leavesOf(schema: Schema, path: readonly string[]): Leaf[] {
+  const properties = (schema.properties ?? {}) as Readonly<Record<string, Schema>>
+  return Object.entries(properties).flatMap(([field, part]) => {
+    const place = [...path, field]
+    if (field === '$schema' || part.type === 'array') return []
+    if (part.type === 'object') return path.length === 0 ? leavesOf(part, place) : []
+    const words = place.map((word) => word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase())
+    return [{ path: place.join('.'), variable: `HUBWARD_${words.join('_')}`, schema: part }]
+  })
+}

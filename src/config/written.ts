@@ -1,0 +1,55 @@
+import type { LogLevel } from '../log.ts'
+import type { FeedSettings } from './feed-settings.ts'
+
+/** The configuration as its file has it, checked against the schema and with the schema's defaults. */
+export interface WrittenConfig {
+  readonly instance?: string
+  readonly stateDir: string
+  readonly log: { readonly level: LogLevel }
+  readonly listeners: readonly WrittenListener[]
+  readonly documents: readonly {
+    readonly name: string
+    readonly dir: string
+    readonly owner?: string
+    readonly poll: string
+  }[]
+  readonly overrides: { readonly name: string; readonly file?: string; readonly owner?: string; readonly poll: string }
+  readonly journal: {
+    readonly dir?: string
+    readonly share: number
+    readonly fileBytesMax: number
+    readonly changeFilesMax: number
+    readonly decisionFilesMax: number
+    readonly fsync: 'never' | 'changes' | 'always'
+    readonly hide: readonly string[]
+  }
+  readonly admin: {
+    readonly address: string
+    readonly tokensFile?: string
+    readonly tls?: WrittenTls
+    readonly hosts: readonly string[]
+    readonly waitersMax: number
+  }
+  readonly feeds: readonly FeedSettings[]
+  readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
+  readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }
+  readonly hops: boolean
+  readonly sidecars: number
+  readonly drain: string
+}
+
+/** A listener as its file has it: a socket or an address. */
+export interface WrittenListener {
+  readonly socket?: string
+  readonly mode?: string
+  readonly uid?: number
+  readonly gid?: number
+  readonly address?: string
+  readonly tls?: WrittenTls & { readonly clientCaFile?: string }
+}
+
+/** PEM files. */
+export interface WrittenTls {
+  readonly certFile: string
+  readonly keyFile: string
+}
