@@ -4,9 +4,11 @@ import { type Address, ENVOY_OPTIONS_DEFAULT } from '../../envoy/config/options.
 import { diagnose, lookAt } from '../../envoy/doctor/doctor.ts'
 import type { EnvoyView } from '../../envoy/doctor/view.ts'
 import type { DocumentSet } from '../../model/documents.ts'
-import { type Problem, problemText } from '../../model/problem.ts'
+import type { Problem } from '../../model/problem.ts'
 import { documentsIn } from '../documents-in.ts'
 import { parseAddress } from '../envoy-flags.ts'
+import { EXIT_CODES } from '../exit-codes.ts'
+import { complain, problemLines, say } from '../output.ts'
 
 interface Flags {
   readonly admin: Address
@@ -16,8 +18,8 @@ interface Flags {
 }
 
 /**
- * `hubward doctor`: what a running Envoy lacks. Exit codes: 0 nothing or warnings only, 1 errors, 2 usage, 3 Envoy or
- * the documents can't be read.
+ * `hubward doctor`: what a running Envoy lacks. Ends with `ok` for nothing or warnings only, `problems` for errors, and
+ * `failure` where Envoy or the documents can't be read.
  */
 export function doctorCommand(program: Command): void {
   program
@@ -42,8 +44,8 @@ async function run(flags: Flags): Promise<number> {
   if (flags.documents !== undefined) {
     const read = documentsIn(flags.documents)
     if (read.set === null) {
-      for (const problem of read.problems) process.stderr.write(`${problemText(problem)}\n`)
-      return 3
+      for (const problem of read.problems) complain(problemLines(problem))
+      return EXIT_CODES.failure.code
     }
     set = read.set
   }
@@ -51,12 +53,12 @@ async function run(flags: Flags): Promise<number> {
   try {
     view = await lookAt(flags.admin, flags.cluster)
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n  start Envoy, or name its admin port with --admin\n`)
-    return 3
+    complain(`${(error as Error).message}\n  start Envoy, or name its admin port with --admin`)
+    return EXIT_CODES.failure.code
   }
   const found = diagnose(view, set)
-  process.stdout.write(flags.json ? `${JSON.stringify(reportOf(view, found), null, 2)}\n` : textOf(view, found))
-  return found.some((one) => one.severity === 'error') ? 1 : 0
+  say(flags.json ? JSON.stringify(reportOf(view, found), null, 2) : textOf(view, found))
+  return found.some((one) => one.severity === 'error') ? EXIT_CODES.problems.code : EXIT_CODES.ok.code
 }
 
 const reportOf = (view: EnvoyView, found: readonly Problem[]) => ({
@@ -68,8 +70,7 @@ const reportOf = (view: EnvoyView, found: readonly Problem[]) => ({
 
 function textOf(view: EnvoyView, found: readonly Problem[]): string {
   const errors = found.filter((one) => one.severity === 'error').length
-  const lines = found.map((one) => `${one.severity}: ${one.code}  ${one.message}\n    ${one.remedy ?? ''}\n`)
   const seen = `Envoy ${view.version}, ${view.managers.length} connection managers, ${view.clusters.size} clusters`
   const sum = found.length === 0 ? 'nothing is missing' : `${errors} errors, ${found.length - errors} warnings`
-  return `${lines.join('')}${seen}: ${sum}\n`
+  return [...found.map(problemLines), `${seen}: ${sum}`].join('\n')
 }

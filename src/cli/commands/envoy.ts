@@ -8,7 +8,6 @@ import { type IstioPlace, istioEnvoyFilter } from '../../envoy/config/istio.ts'
 import { podPatch, tcpWorkload } from '../../envoy/config/istio-workload.ts'
 import { ENVOY_OPTIONS_DEFAULT as D, type EnvoyOptions } from '../../envoy/config/options.ts'
 import type { DocumentSet } from '../../model/documents.ts'
-import { problemText } from '../../model/problem.ts'
 import { documentsIn } from '../documents-in.ts'
 import {
   type EnvoyFlags,
@@ -19,6 +18,8 @@ import {
   parsePaths,
   parseResidencyHost,
 } from '../envoy-flags.ts'
+import { EXIT_CODES } from '../exit-codes.ts'
+import { complain, problemLines } from '../output.ts'
 
 interface Flags extends EnvoyFlags {
   readonly documents: string
@@ -32,8 +33,8 @@ interface Flags extends EnvoyFlags {
 }
 
 /**
- * `hubward envoy`: Envoy's configuration from the documents, on standard output. Exit codes: 0 written, 1 the documents
- * or options don't make one, 2 usage.
+ * `hubward envoy`: Envoy's configuration from the documents, on standard output. Ends with `problems` where the documents
+ * or options make none.
  */
 export function envoyCommand(program: Command): void {
   const command = program
@@ -108,19 +109,21 @@ function run(flags: Flags, command: Command): number {
   try {
     options = envoyOptions(flags)
   } catch (error) {
-    command.error(`error: ${(error as Error).message}`, { exitCode: 2 })
+    command.error(`error: ${(error as Error).message}`, { exitCode: EXIT_CODES.usage.code })
   }
   const found = [...problems.filter((one) => one.severity === 'error'), ...(set ? envoyProblems(set, options) : [])]
   for (const problem of found)
     process.stderr.write(`${problem.severity}: ${problemText(problem).replaceAll('\n', '\n  ')}\n`)
-  if (set === null || found.some((one) => one.severity === 'error')) return 1
+  if (set === null || found.some((one) => one.severity === 'error')) return EXIT_CODES.problems.code
   if (flags.istio !== undefined && flags.workload === undefined && flags.vhost === undefined) {
-    command.error('error: --istio needs --vhost: the hosts that hubward decides for', { exitCode: 2 })
+    command.error('error: --istio needs --vhost: the hosts that hubward decides for', {
+      exitCode: EXIT_CODES.usage.code,
+    })
   }
   const text = envoyText(objectsOf(set, options, flags), [`Written by \`hubward envoy\` from ${flags.documents}.`])
   if (flags.output === undefined) process.stdout.write(text)
   else writeFileSync(flags.output, text)
-  return 0
+  return EXIT_CODES.ok.code
 }
 
 function objectsOf(set: DocumentSet, options: EnvoyOptions, flags: Flags): readonly EnvoyObject[] {
