@@ -112,8 +112,7 @@ function run(flags: Flags, command: Command): number {
     command.error(`error: ${(error as Error).message}`, { exitCode: EXIT_CODES.usage.code })
   }
   const found = [...problems.filter((one) => one.severity === 'error'), ...(set ? envoyProblems(set, options) : [])]
-  for (const problem of found)
-    process.stderr.write(`${problem.severity}: ${problemText(problem).replaceAll('\n', '\n  ')}\n`)
+  for (const problem of found) complain(problemLines(problem))
   if (set === null || found.some((one) => one.severity === 'error')) return EXIT_CODES.problems.code
   if (flags.istio !== undefined && flags.workload === undefined && flags.vhost === undefined) {
     command.error('error: --istio needs --vhost: the hosts that hubward decides for', {
