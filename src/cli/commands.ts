@@ -1,0 +1,18 @@
+import type { Command } from 'commander'
+import { completionsCommand } from './commands/completions.ts'
+import { doctorCommand } from './commands/doctor.ts'
+import { envoyCommand } from './commands/envoy.ts'
+import { schemaCommand } from './commands/schema.ts'
+import { versionCommand } from './commands/version.ts'
+
+/** Adds a command to the program. */
+export type AddCommand = (program: Command) => void
+
+/** Every command, in the order of `hubward --help`. To add one, add its file in commands/ and its row here. */
+export const COMMANDS = {
+  envoy: envoyCommand,
+  doctor: doctorCommand,
+  schema: schemaCommand,
+  completions: completionsCommand,
+  version: versionCommand,
+} as const satisfies Record<string, AddCommand>
