@@ -16,6 +16,8 @@ export interface SourceStatus {
   readonly lastAcceptedAt: EpochMs | null
   readonly lastRefusedAt: EpochMs | null
   readonly refusal: readonly Problem[]
+  /** What is wrong with the accepted set without spoiling it; absent: nothing. */
+  readonly warnings?: readonly Problem[]
   /** Attempts that failed since the last accepted one. */
   readonly failuresInARow: number
   /** Newest less oldest clock, estimated: the source's clock minus ours, in milliseconds. */

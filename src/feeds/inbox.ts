@@ -1,0 +1,115 @@
+import type { Change } from '../model/change.ts'
+import type { Heartbeat, Sample } from '../model/sample.ts'
+import { columnKey } from '../model/signal.ts'
+import { type FeedClock, realTimer, type Timer } from './time.ts'
+
+/** What an inbox is handed. */
+export interface InboxEdges {
+  readonly clock: FeedClock
+  readonly timer?: Timer
+  /** Takes a batch: the store's apply. */
+  readonly apply: (change: Extract<Change, { kind: 'samples-arrived' }>) => void
+  /** A mistake of ours: apply threw. The batch is lost, the inbox goes on. */
+  readonly bug?: (error: unknown) => void
+}
+
+/** Exact counts of an inbox; they never go back. */
+export interface InboxCounts {
+  samples: number
+  heartbeats: number
+  batches: number
+  /** Left out because newer ones of the same place and signal waited, or too many at all. */
+  samplesDropped: number
+  heartbeatsDropped: number
+}
+
+/** How long the first of a batch waits for others. */
+export const DRAIN_MS = 50
+/** How many samples of one signal and place wait for one drain; fold needs their order, not each of a flood. */
+const PER_KEY_MAX = 8
+const HEARTBEATS_PER_KEY_MAX = 16
+/** How many places wait at all: 1,000 sites with 5 pools and 20 signals, twice over. */
+const KEYS_MAX = 200_000
+
+/**
+ * Gathers samples and signs of life, and hands them over as one change every 50 ms: a fold for each sample alone costs
+ * 25 times as much. A refused connection is handed over at once, with all that waits, for a target may have died. It is
+ * bounded: past its limits the oldest of a signal and place go first, each counted. No timer runs while it is empty.
+ */
+export class Inbox {
+  readonly counts: InboxCounts = { samples: 0, heartbeats: 0, batches: 0, samplesDropped: 0, heartbeatsDropped: 0 }
+  readonly #edges: InboxEdges
+  readonly #timer: Timer
+  #samples = new Map<string, Sample[]>()
+  #heartbeats = new Map<string, Heartbeat[]>()
+  #cancel: (() => void) | undefined
+  #stopped = false
+
+  constructor(edges: InboxEdges) {
+    this.#edges = edges
+    this.#timer = edges.timer ?? realTimer
+  }
+
+  /** Takes samples and signs of life. */
+  offer(samples: readonly Sample[], heartbeats: readonly Heartbeat[] = []): void {
+    if (this.#stopped) return
+    for (const sample of samples) this.#sample(sample)
+    for (const beat of heartbeats) this.#heartbeat(beat)
+    if (heartbeats.some(({ outcome }) => outcome === 'refused')) this.drain()
+    else if (this.#cancel === undefined && (this.#samples.size > 0 || this.#heartbeats.size > 0)) {
+      this.#cancel = this.#timer(DRAIN_MS, () => this.drain())
+    }
+  }
+
+  /** Hands over what waits, now. Never throws. */
+  drain(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    if (this.#samples.size === 0 && this.#heartbeats.size === 0) return
+    const samples = [...this.#samples.values()].flat()
+    const heartbeats = [...this.#heartbeats.values()].flat()
+    this.#samples = new Map()
+    this.#heartbeats = new Map()
+    this.counts.batches += 1
+    try {
+      this.#edges.apply({ kind: 'samples-arrived', at: this.#edges.clock.now(), samples, heartbeats })
+    } catch (error) {
+      this.#edges.bug?.(error)
+    }
+  }
+
+  /** Hands over what waits, and takes nothing more. */
+  stop(): void {
+    this.drain()
+    this.#stopped = true
+  }
+
+  #sample(sample: Sample): void {
+    this.counts.samples += 1
+    const key = `${sample.source}|${sample.site}|${sample.pool ?? ''}|${columnKey(sample.signal, sample.model)}`
+    this.counts.samplesDropped += put(this.#samples, key, sample, PER_KEY_MAX)
+  }
+
+  #heartbeat(beat: Heartbeat): void {
+    this.counts.heartbeats += 1
+    const key = `${beat.source}|${beat.site}|${beat.pool ?? ''}|${beat.kind}`
+    this.counts.heartbeatsDropped += put(this.#heartbeats, key, beat, HEARTBEATS_PER_KEY_MAX)
+  }
+}
+
+/** Puts one in, and says how many had to go for it. */
+const put = <T>(map: Map<string, T[]>, key: string, one: T, perKeyMax: number): number => {
+  const waiting = map.get(key)
+  if (waiting !== undefined) {
+    waiting.push(one)
+    if (waiting.length <= perKeyMax) return 0
+    waiting.shift()
+    return 1
+  }
+  map.set(key, [one])
+  if (map.size <= KEYS_MAX) return 0
+  const oldest = map.keys().next().value!
+  const dropped = map.get(oldest)!.length
+  map.delete(oldest)
+  return dropped
+}
