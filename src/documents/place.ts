@@ -40,8 +40,9 @@ export function placeInText(located: Located, path: FieldPath, offset: number): 
   if (node.type !== 'BLOCK_LITERAL') return placeAt(located, start)
   const before = node.value.slice(0, offset).split('\n')
   const line = placeAt(located, start).line + before.length
-  const text = located.text.split('\n')[line - 1] ?? ''
-  const indent = text.length - text.trimStart().length
+  const text = (located.text.split('\n')[line - 1] ?? '').trimEnd()
+  const shown = (node.value.split('\n')[before.length - 1] ?? '').trimEnd()
+  const indent = text.length - shown.length
   return { path: located.path, line, column: indent + (before.at(-1)?.length ?? 0) + 1 }
 }
 

@@ -40,6 +40,9 @@ export function readDocuments(files: readonly SourceFile[], context: ReadContext
   return { set: isGood ? set : null, problems, hash: isGood ? contentHash(set) : filesHash, version }
 }
 
+/** How many problems are told. */
+const PROBLEMS_MAX = 1_000
+
 class Reading {
   readonly #problems: Problem[] = []
   readonly #own: { -readonly [K in keyof DocumentSet]: DocumentSet[K][number][] } = {
@@ -132,7 +135,7 @@ class Reading {
     const view: View = { own, all, broken: this.#broken, context: this.#context, about }
     for (const check of [checkSites, checkResidencies, checkPolicies, checkOverlap, checkLadders]) check(view)
     this.#checkFeeds(view)
-    return { set: own, problems: this.#problems.toSorted(byPlace) }
+    return { set: own, problems: listed(this.#problems.toSorted(byPlace)) }
   }
 
   #checkFeeds({ own, all, context, about }: View): void {
@@ -141,6 +144,15 @@ class Reading {
     checkFreshness({ ...all, classes: own.classes }, context.feeds, about)
     checkSignals(mine, context.feeds, about)
   }
+}
+
+/** The first thousand problems, and how many more there are: nobody reads on, and a status page has to hold them. */
+function listed(problems: readonly Problem[]): readonly Problem[] {
+  const more = problems.length - PROBLEMS_MAX
+  if (more <= 0) return problems
+  const message = `${more} more problems are not listed`
+  const severity = problems.some((one) => one.severity === 'error') ? 'error' : 'warning'
+  return [...problems.slice(0, PROBLEMS_MAX), { code: 'documents/more', severity, message }]
 }
 
 const byPlace = (a: Problem, b: Problem): number => {

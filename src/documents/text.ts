@@ -1,4 +1,13 @@
-import { type Document, isScalar, LineCounter, parseAllDocuments, visit, type YAMLError } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+  type YAMLError,
+} from 'yaml'
 import type { Problem } from '../model/problem.ts'
 import { type Located, placeAt } from './place.ts'
 import type { DocumentProblemCode } from './problems.ts'
@@ -15,6 +24,9 @@ export const FILE_BYTES_MAX = 1_048_576
 
 /** How many aliases a document may spread; the usual bombs make millions. */
 const ALIASES_MAX = 100
+
+/** How many problems of one document's text are told. */
+const PROBLEMS_MAX = 20
 
 /** A document as it was written, and where. */
 export interface Written {
@@ -41,8 +53,8 @@ export function readText(file: SourceFile): { readonly written: Written[]; reado
   }
   for (const doc of documents) {
     const located = { path: file.path, text: file.text, doc, lines }
-    const wrong = [...doc.errors.map((error) => syntaxProblem(located, error)), ...duplicateKeys(located)]
-    problems.push(...wrong)
+    const wrong = [...doc.errors.map((error) => syntaxProblem(located, error)), ...nodeProblems(located)]
+    problems.push(...distinct(wrong))
     if (wrong.length > 0 || doc.contents === null) continue
     try {
       const value: unknown = doc.toJS({ maxAliasCount: ALIASES_MAX })
@@ -54,6 +66,12 @@ export function readText(file: SourceFile): { readonly written: Written[]; reado
     }
   }
   return { written, problems }
+}
+
+/** One bracket too many makes an error at each token after it. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  const byPlace = new Map(problems.map((one) => [`${one.line}:${one.column}:${one.message}`, one]))
+  return [...byPlace.values()].slice(0, PROBLEMS_MAX)
 }
 
 function parse(text: string, lineCounter: LineCounter): Document[] {
@@ -73,7 +91,7 @@ function parse(text: string, lineCounter: LineCounter): Document[] {
 }
 
 function problem(code: DocumentProblemCode, path: string, message: string, remedy?: string): Problem {
-  return { code, severity: 'error', message, path, ...(remedy === undefined ? {} : { remedy }) }
+  return { code, severity: 'error', message, path, line: 1, column: 1, ...(remedy === undefined ? {} : { remedy }) }
 }
 
 function syntaxProblem(located: Located, error: YAMLError): Problem {
@@ -81,23 +99,34 @@ function syntaxProblem(located: Located, error: YAMLError): Problem {
   return { ...problem('yaml/syntax', located.path, error.message, REMEDIES[error.code]), ...place }
 }
 
-function duplicateKeys(located: Located): Problem[] {
+/** Fields written twice, and aliases that lead nowhere or are too many to look at. */
+function nodeProblems(located: Located): Problem[] {
   const problems: Problem[] = []
+  const aliases: Alias[] = []
+  const tell = (code: DocumentProblemCode, node: Node, message: string, remedy: string): void => {
+    problems.push({ ...problem(code, located.path, message, remedy), ...placeAt(located, node.range?.[0] ?? 0) })
+  }
   visit(located.doc, {
-    Map(_, map) {
+    Alias: (_, alias) => void aliases.push(alias),
+    Map: (_, map) => {
       const seen = new Set<string>()
       for (const { key } of map.items) {
         if (!isScalar(key)) continue
         const name = String(key.value)
-        if (seen.has(name)) {
-          const message = `the field "${name}" is written twice`
-          const place = placeAt(located, key.range?.[0] ?? 0)
-          problems.push({ ...problem('yaml/duplicate-key', located.path, message, 'keep one of them'), ...place })
-        }
+        if (seen.has(name)) tell('yaml/duplicate-key', key, `the field "${name}" is written twice`, 'keep one of them')
         seen.add(name)
       }
     },
   })
+  if (aliases.length > ALIASES_MAX) {
+    const message = `the document has ${aliases.length} aliases, ${ALIASES_MAX} are allowed`
+    tell('yaml/aliases', aliases[ALIASES_MAX]!, message, 'write the repeated parts out')
+    return problems
+  }
+  for (const alias of aliases) {
+    if (alias.resolve(located.doc) !== undefined) continue
+    tell('yaml/syntax', alias, `no anchor is called "${alias.source}"`, 'name an anchor that stands before it')
+  }
   return problems
 }
 
@@ -106,5 +135,4 @@ const REMEDIES: Readonly<Record<string, string>> = {
   BAD_INDENT: 'indent what belongs together by the same number of spaces',
   MULTILINE_IMPLICIT_KEY: 'end the line before, or put the text in quotes',
   MISSING_CHAR: 'add what is missing',
-  BAD_ALIAS: 'name an anchor that stands before it',
 }
