@@ -16,7 +16,7 @@ export interface EngineRow {
 
 const NOW = 1_800_000_000_000
 
-const setOf = (sites: number, policies: number): DocumentSet => ({
+const setOf = (sites: number, policies: number, cluster?: string): DocumentSet => ({
   sites: Array.from(
     { length: sites },
     (_, i): Site => ({
@@ -26,7 +26,7 @@ const setOf = (sites: number, policies: number): DocumentSet => ({
       pools: [
         {
           name: 'h100',
-          cluster: `s${i}-h100`,
+          cluster: cluster ?? `s${i}-h100`,
           gpu: 'H100',
           cooling: 'liquid',
           models: [{ name: 'llama', maxContextTokens: 131_072, tools: true }],
@@ -90,8 +90,8 @@ const batch = (sites: number, from: number, count: number, at: number): Sample[]
     count: 5_000,
   }))
 
-/** A snapshot with so many sites and policies, all measured. */
-export const worldOf = (sites: number, policies: number): EngineSnapshot => {
+/** A snapshot with so many sites and policies, all measured; with a cluster named, every pool is behind that one. */
+export const worldOf = (sites: number, policies: number, cluster?: string): EngineSnapshot => {
   const compile = (source: string) => {
     const region = source.split(' == ')[1]
     return (facts: Facts) => facts.region === region
@@ -103,7 +103,7 @@ export const worldOf = (sites: number, policies: number): EngineSnapshot => {
     version: '1',
     nonce: '1',
     hash: 'h',
-    set: setOf(sites, policies),
+    set: setOf(sites, policies, cluster),
     problems: [],
   }).snapshot
   for (let from = 0; from < sites; from += 40)
