@@ -15,9 +15,12 @@ export interface HubwardFolder {
   readonly writeOverrides: (set: object) => void
 }
 
+/** The socket that hubward listens on in this folder. */
+export const socketIn = (folder: string): string => join(folder, 'envoy.sock')
+
 /** Writes a configuration and documents for `hubward serve` into a folder. */
 export function hubwardFolder(folder: string, documents: string, more: object = {}): HubwardFolder {
-  const socket = join(folder, 'envoy.sock')
+  const socket = socketIn(folder)
   const config = join(folder, 'hubward.json')
   const overrides = join(folder, 'state', 'overrides.json')
   mkdirSync(join(folder, 'documents'), { recursive: true })
