@@ -624,3 +624,68 @@ t.test('explain tells every reason and what would have changed the decision', as
     /goes to lon\/default.*fallback[\s\S]*ams\/default was not chosen: queue.depth 41 requests, wanted <= 40 requests/,
   )
 })
+
+t.test('cooldown delays the way back even after the dwell', async (t) => {
+  const timers = { ...quick, stableForMs: 0, dwellMs: 5_000, failBackMs: 0, cooldownMs: 60_000 }
+  const world = new World({
+    sites: trio,
+    policies: [policy(ladder, { signals: { 'queue.depth': max(40, 32) }, timers })],
+  })
+  const queue = (ams: number) => () => world.samples({ ams: { 'queue.depth': ams }, fra: { 'queue.depth': 1 } })
+  world.pass(1_000, queue(99))
+  world.pass(55_000, queue(1))
+  t.equal(world.where(), 'fra/default', 'the dwell is long over')
+  world.pass(8_000, queue(1))
+  t.equal(world.where(), 'ams/default')
+})
+
+t.test('a target that leaves too often is held back until it has been steady', async (t) => {
+  const timers = { ...quick, dwellMs: 10_000, failBackMs: 0 }
+  const world = new World({ sites: trio, policies: [policy(ladder, { timers })] })
+  const flap = () => world.probe(['ams'], 'refused', 2).pass(1_000).probe(['ams'], 'ok').pass(1_000)
+  flap()
+  flap()
+  world.pass(9_000)
+  t.equal(world.where(), 'ams/default', 'two losses are two losses')
+  flap()
+  world.pass(20_000)
+  t.match(world.decide().because[0], { constraint: 'health.return', measured: 'left 3 times' })
+  world.pass(80_000)
+  t.equal(world.where(), 'ams/default', 'after some quiet half-lives it is trusted again')
+})
+
+t.test(
+  'spread adds our own dispatches since the sample was asked for, by capacity and by the number of hubwards',
+  async (t) => {
+    const sites = [site('ams', { pool: { capacity: 1 } }), site('fra', { pool: { capacity: 4 } })]
+    const world = new World({ sites, policies: [policy([['ams', 'fra']])] })
+    const count = () => {
+      const seen = { 'ams/default': 0, 'fra/default': 0 } as Record<string, number>
+      for (let i = 0; i < 500; i++) seen[world.where()]! += 1
+      return seen
+    }
+    const byCapacity = count()
+    t.ok(
+      Math.abs(byCapacity['fra/default']! - 400) < 5,
+      `a pool four times as large takes four times as much: ${byCapacity['fra/default']}`,
+    )
+    world.samples({ ams: { 'queue.depth': 0 }, fra: { 'queue.depth': 0 } }, { dispatchedBefore: 100_000 })
+    world.tally.sidecars = 10
+    t.match(world.decide(), { action: 'route' })
+    world.samples({ ams: { 'queue.depth': 50 }, fra: { 'queue.depth': 0 } })
+    t.equal(world.where(), 'fra/default', 'the sample alone is compared where it does not say when it was asked for')
+  },
+)
+
+t.test(
+  'a class may be asked for nothing but what its documents say: unknown targets in a ladder are passed over',
+  async (t) => {
+    const world = new World({ sites: trio, policies: [policy([['gone'], ['fra/h100'], ['lon']])] })
+    t.match(world.decide(), { target: 'lon/default', reason: 'fallback' })
+    t.match(new World({ policies: [policy([['gone']])] }).decide(), {
+      action: 'deny',
+      status: 403,
+      reason: 'no-target',
+    })
+  },
+)
