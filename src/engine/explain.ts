@@ -1,8 +1,8 @@
 import type { Because, Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { EpochMs, TargetName } from '../model/names.ts'
-import type { DecisionInput } from '../model/record.ts'
 import { REASONS } from '../model/reason.ts'
+import type { DecisionInput } from '../model/record.ts'
 import type { Tally } from '../model/tally.ts'
 import { decide } from './decide.ts'
 import { HARD, hardBecause, holds } from './eligibility.ts'
@@ -95,7 +95,7 @@ const candidateOf = (scene: Scene, index: number, tier: number, model: string | 
   }
   if (tier > 0) {
     const blocks: Block[] = []
-    softBlock(scene, target, { stale: [], insufficient: [] }, blocks)
+    softBlock(scene, target, { stale: [], insufficient: [], waivedBy: null }, blocks)
     because.push(...blocks.map((block) => block.because))
   }
   return { target: target.name, tier, because }

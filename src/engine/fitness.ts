@@ -1,8 +1,8 @@
+import { shareOf } from '../math/choice.ts'
 import { type ActionSpec, severityOf } from '../model/action.ts'
 import type { Because } from '../model/decision.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
 import type { Column, GateRow } from '../model/snapshot.ts'
-import { shareOf } from '../math/choice.ts'
 import { isInsufficient } from './columns.ts'
 import { crosses, rampShare } from './gates.ts'
 import { isFlapping, SAFETY_DWELL_FACTOR } from './health.ts'
@@ -24,6 +24,8 @@ export interface Block {
 export interface Notes {
   readonly stale: string[]
   readonly insufficient: string[]
+  /** The override that waived a threshold. */
+  waivedBy: string | null
 }
 
 /** The first soft block of a target, or with a sink all of them in it. Undefined: it may take the request. */
@@ -56,13 +58,13 @@ export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sin
     if (blocked({ kind: 'stale', because })) return first
   }
   for (const gate of policy.gates) {
-    if (isWaived(scene, target, gate.signal)) continue
+    if (isWaived(scene, target, gate.signal, notes)) continue
     const verdict = readGate(scene, target, gate, notes)
     if (verdict.block !== undefined && blocked(verdict.block)) return first
     if (verdict.share < share) share = verdict.share
   }
   for (const band of policy.bands) {
-    if (isWaived(scene, target, band.signal)) continue
+    if (isWaived(scene, target, band.signal, notes)) continue
     let missed: Because | undefined
     for (const step of band.steps) {
       const verdict = step.gate === undefined ? undefined : readGate(scene, target, step.gate, notes)
@@ -185,8 +187,12 @@ const held = (
   },
 })
 
-const isWaived = (scene: Scene, target: TargetProgram, signal: string): boolean => {
-  for (const order of scene.admits) if (order.constraint === signal && coversTarget(order.scope, target)) return true
+const isWaived = (scene: Scene, target: TargetProgram, signal: string, notes: Notes): boolean => {
+  for (const order of scene.admits) {
+    if (order.constraint !== signal || !coversTarget(order.scope, target)) continue
+    notes.waivedBy = order.id
+    return true
+  }
   return false
 }
 

@@ -1,13 +1,13 @@
-import type { Event } from '../model/event.ts'
 import { type DocumentSet, EMPTY_SET, policyRef } from '../model/documents.ts'
+import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { columnKey } from '../model/signal.ts'
 import type { Column, GateRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
 import { type Draft, draftGate, emptyColumn, emptyHeld, foldAgeMs, isInsufficient, remap } from './columns.ts'
+import { stepGate } from './fold-samples.ts'
 import { emptyGate, gateKey, onSample } from './gates.ts'
 import { emptyHealth } from './health.ts'
 import { compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
-import { stepGate } from './fold-samples.ts'
 
 /**
  * The snapshot with one source's set replaced. What was measured, what gates remember and what is known of health is

@@ -1,5 +1,5 @@
-import type { GateRow, GateSpec } from '../model/snapshot.ts'
 import type { EpochMs } from '../model/names.ts'
+import type { GateRow, GateSpec } from '../model/snapshot.ts'
 
 /*
  * A gate is a threshold with two edges and four timers. It passes until its limit has been crossed for stableFor on

@@ -1,6 +1,6 @@
-import type { HealthRow } from '../model/snapshot.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Heartbeat } from '../model/sample.ts'
+import type { HealthRow } from '../model/snapshot.ts'
 
 /** A row for a target nobody has heard of yet: ready until shown otherwise. */
 export const emptyHealth = (now: EpochMs): HealthRow => ({

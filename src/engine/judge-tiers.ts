@@ -1,5 +1,5 @@
 import type { Decision } from '../model/decision.ts'
-import { BY_HEALTH, hardBlock, holds, HARD } from './eligibility.ts'
+import { BY_HEALTH, HARD, hardBlock, holds } from './eligibility.ts'
 import { milder, softBlock } from './fitness.ts'
 import { type Healed, healedCluster } from './healing.ts'
 import type { Judgement } from './judgement.ts'
@@ -26,7 +26,7 @@ export const judgeTiers = (scene: Scene, policy: PolicyProgram, judgement: Judge
     if (fit.length === 0) continue
     const chosen = spread(scene, rankTies(scene, policy, fit))
     judgement.next = policy.nextAfter[number + 1] ?? policy.nextAfter.at(-1)!
-    const pinned = judgement.override !== null
+    const pinned = scene.pins.length > 0
     return routed(scene, judgement, chosen, pinned ? 'pinned' : number === 0 ? 'first-choice' : 'fallback', {
       tiers,
       fit,

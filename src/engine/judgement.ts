@@ -1,7 +1,7 @@
-import type { Reason } from '../model/reason.ts'
 import { BECAUSE_MAX, type Because, type Decision, type Outcome } from '../model/decision.ts'
-import { hardBecause } from './eligibility.ts'
-import type { Block } from './fitness.ts'
+import type { Reason } from '../model/reason.ts'
+import { drainFor, HARD, hardBecause } from './eligibility.ts'
+import type { Block, Notes } from './fitness.ts'
 import type { TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
 
@@ -23,7 +23,7 @@ export class Judgement {
   readonly id: string
   because: Because[] | undefined
   counts: Record<string, number> | undefined
-  readonly notes = { stale: [] as string[], insufficient: [] as string[] }
+  readonly notes: Notes = { stale: [], insufficient: [], waivedBy: null }
   /** Held back by timers alone, in ladder order. */
   held: Spare[] | undefined
   /** Without fresh required signals, in ladder order. */
@@ -53,6 +53,7 @@ export class Judgement {
 
   /** Notes a hard constraint that kept a target away. */
   hard(target: TargetProgram, model: string | undefined, code: number): void {
+    if (HARD[code] === 'drain') this.override ??= drainFor(this.scene, target)?.id ?? null
     if ((this.because?.length ?? 0) < BECAUSE_MAX) this.add(hardBecause(this.scene, target, model, code))
     else this.count(hardBecause(this.scene, target, model, code).constraint)
   }
@@ -88,7 +89,7 @@ export class Judgement {
       policyHash: policy?.doc.hash ?? null,
       revision: data.revision,
       layers: NO_LAYERS,
-      override: this.override,
+      override: this.override ?? this.notes.waivedBy,
       arm: null,
       session: this.session,
       stale: this.notes.stale.length === 0 ? NO_NAMES : unique(this.notes.stale),

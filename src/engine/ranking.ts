@@ -1,7 +1,7 @@
 import { shareOf } from '../math/choice.ts'
-import { NEAREST, heldKey, type PolicyProgram, type Programs } from './programs.ts'
-import type { Scene } from './scene.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
+import { heldKey, NEAREST, type PolicyProgram, type Programs } from './programs.ts'
+import type { Scene } from './scene.ts'
 
 /**
  * Step 7: the candidates that are as good as the best under every preference, in turn. A preference keeps those within

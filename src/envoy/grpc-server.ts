@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import http2 from 'node:http2'
-import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js'
+import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { Handlers, StreamState } from './handlers.ts'
 import { HEALTH_SERVICE, HealthService } from './health-service.ts'

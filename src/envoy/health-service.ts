@@ -1,4 +1,4 @@
-import type { sendUnaryData, ServerUnaryCall, ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
 
 /** grpc.health.v1.HealthCheckResponse.ServingStatus, as its encoded message: field 1, a varint. */
 const SERVING = Buffer.from([0x08, 1])

@@ -3,7 +3,7 @@ import { detectEngine, type Engine, type EngineName, engineOf, isEngineMetric } 
 import { failure } from './failure.ts'
 import type { HttpReader, HttpText } from './http.ts'
 import type { ModelWindows, Timing } from './model-windows.ts'
-import { type PromSamples, PrometheusReader } from './prometheus-text.ts'
+import { PrometheusReader, type PromSamples } from './prometheus-text.ts'
 import { histogramsOf, type Series, seriesOf } from './series.ts'
 import { SLICE_MS } from './window.ts'
 

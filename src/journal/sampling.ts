@@ -1,9 +1,9 @@
+import { type KnownValues, Slots } from '../metrics/slots.ts'
 import type { Decision } from '../model/decision.ts'
 import type { WorkloadClass } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Reason } from '../model/reason.ts'
 import type { DecisionRecord } from '../model/record.ts'
-import { type KnownValues, Slots } from '../metrics/slots.ts'
 import type { SampledOut } from './lines.ts'
 
 /** Classes that are jobs by their name alone, where no document says what they bear. */

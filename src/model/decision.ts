@@ -1,5 +1,5 @@
-import type { Constraint, Reason } from './reason.ts'
 import type { ClassName, ClusterName, EpochMs, PolicyRef, SourceName, TargetName } from './names.ts'
+import type { Constraint, Reason } from './reason.ts'
 
 /** One thing that kept a target from being chosen: the number, the limit in force, and how old the number was. */
 export interface Because {

@@ -10,7 +10,7 @@ import { type EnvoyServer, type Listen, startEnvoyServer } from '../../src/envoy
 import { handlersOf, type Judged } from '../../src/envoy/serving.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { RequestView } from '../../src/model/request-view.ts'
-import { minimalEnvoy, type Minimal } from '../helpers/envoy-minimal.ts'
+import { type Minimal, minimalEnvoy } from '../helpers/envoy-minimal.ts'
 import { ask, startEnvoy, until } from '../helpers/running-envoy.ts'
 
 const common = {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { explain } from '../../src/engine/explain.ts'
 import { TIMERS_DEFAULT } from '../../src/model/documents.ts'
-import { max, min, order, policy, pool, site, T0, workload, World } from '../helpers/world.ts'
+import { max, min, order, policy, pool, site, T0, World, workload } from '../helpers/world.ts'
 
 const trio = [site('ams'), site('fra'), site('lon', { jurisdictions: ['UK'] })]
 const ladder = [['ams'], ['fra'], ['lon']]
@@ -434,7 +434,7 @@ t.test('overrides', async (t) => {
   const good = () => world.samples({ ams: { 'queue.depth': 1 }, fra: { 'queue.depth': 1 }, lon: { 'queue.depth': 1 } })
   good()
   world.overrides({ overrides: [order('drain', { site: 'ams' })] })
-  t.match(world.decide(), { target: 'fra/default', because: [{ constraint: 'drain' }] })
+  t.match(world.decide(), { target: 'fra/default', because: [{ constraint: 'drain' }], override: 'drain-1' })
   world.pass(3_599_000, good)
   t.equal(world.where(), 'fra/default')
   world.now = T0 + 3_600_000
@@ -472,7 +472,7 @@ t.test('overrides', async (t) => {
       order('admit', { site: 'fra' }, { constraint: 'queue.depth', created: world.now, expires: world.now + 60_000 }),
     ],
   })
-  t.equal(world.where(), 'fra/default', 'admit waives the named threshold')
+  t.match(world.decide(), { target: 'fra/default', override: 'admit-1' }, 'admit waives the named threshold')
   world.probe(['fra'], 'refused', 2, 'passive')
   t.equal(world.where(), 'deny', 'and never a hard constraint')
 })

@@ -2,12 +2,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import { decide } from '../../src/engine/decide.ts'
 import { fold, recompile } from '../../src/engine/fold.ts'
-import { type GateCell, onSample, onTime, isGood } from '../../src/engine/gates.ts'
+import { type GateCell, isGood, onSample, onTime } from '../../src/engine/gates.ts'
 import { phi } from '../../src/engine/health.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Facts } from '../../src/model/facts.ts'
 import type { GateSpec } from '../../src/model/snapshot.ts'
-import { max, order, policy, site, T0, workload, World } from '../helpers/world.ts'
+import { max, order, policy, site, T0, World, workload } from '../helpers/world.ts'
 
 /** A small generator of numbers that depend on a seed alone (xorshift32), for runs of many thousand steps. */
 const generator = (seed: number) => {

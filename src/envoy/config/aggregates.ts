@@ -1,8 +1,8 @@
 import type { DocumentSet, Pool, ResidencyClass } from '../../model/documents.ts'
 import { aggregateName, type ClusterName, residencyDefaultName } from '../../model/names.ts'
 import { type EnvoyObject, typed } from './envoy-object.ts'
-import { clusterPairs, sharesModel } from './pairs.ts'
 import type { EnvoyOptions } from './options.ts'
+import { clusterPairs, sharesModel } from './pairs.ts'
 
 /** A cluster that tries others in their order. */
 export const aggregate = (name: ClusterName, clusters: readonly ClusterName[]): EnvoyObject => ({

@@ -1,5 +1,5 @@
 import type { DocumentSet, Pool } from '../../model/documents.ts'
-import { discoveryOf, endpointAddress, type EnvoyObject, loadAssignment, seconds, typed } from './envoy-object.ts'
+import { discoveryOf, type EnvoyObject, endpointAddress, loadAssignment, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 
 /** The name of the cluster that hubward itself is: not a place that the routing header may name. */

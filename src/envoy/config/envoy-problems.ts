@@ -4,8 +4,8 @@ import type { Problem } from '../../model/problem.ts'
 import { defaultClusters } from './aggregates.ts'
 import { classRules } from './class-rules.ts'
 import { SIDECAR_CLUSTER } from './clusters.ts'
-import { clusterPairs } from './pairs.ts'
 import type { EnvoyOptions } from './options.ts'
+import { clusterPairs } from './pairs.ts'
 
 /** What keeps these documents from becoming an Envoy configuration (errors), or makes it weaker than it looks. */
 export const envoyProblems = (set: DocumentSet, options: EnvoyOptions): Problem[] => [

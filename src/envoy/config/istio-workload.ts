@@ -1,6 +1,6 @@
 import type { EnvoyObject } from './envoy-object.ts'
-import type { EnvoyOptions } from './options.ts'
 import type { IstioPlace } from './istio.ts'
+import type { EnvoyOptions } from './options.ts'
 
 const SOCKET_VOLUME = 'hubward-socket'
 

@@ -1,4 +1,4 @@
-import type { DocumentSet, Pool, Policy, Site } from '../../model/documents.ts'
+import type { DocumentSet, Policy, Pool, Site } from '../../model/documents.ts'
 import type { ClusterName } from '../../model/names.ts'
 
 /** Two clusters of which the second takes what the first can't be reached for. */
