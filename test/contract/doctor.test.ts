@@ -296,7 +296,6 @@ t.test('a running Envoy', async (t) => {
     script: () => ScriptedAnswer | undefined,
     breakIt: (parts: Parts) => void,
     code: string,
-    // biome-ignore lint/suspicious/noExplicitAny: tap's own type is not exported by name.
   ) =>
     t.test(title, async (t) => {
       const server = await scriptedExtProc(socket, script)

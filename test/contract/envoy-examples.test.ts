@@ -1,19 +1,24 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
+import { readConfig } from '../../src/config.ts'
 import { readDocuments } from '../../src/documents/read.ts'
 import type { EnvoyObject } from '../../src/envoy/config/envoy-object.ts'
 import { envoyProblems } from '../../src/envoy/config/envoy-problems.ts'
-import { EXAMPLE_OPTIONS, exampleFiles } from '../../src/envoy/config/example-files.ts'
+import { composeFile, EXAMPLE_OPTIONS, exampleFiles } from '../../src/envoy/config/example-files.ts'
+import { optionsOf } from '../../src/simulator/hubward-site.ts'
 import { istioProxy } from '../helpers/istio-proxy.ts'
 import { validateEnvoy } from '../helpers/running-envoy.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const documents = join(root, 'envoy', 'examples', 'documents')
-const files = readdirSync(documents).map((path) => ({ path, text: readFileSync(join(documents, path), 'utf8') }))
-const { set, problems } = readDocuments(files)
+const read = (folder: string) =>
+  readDocuments(
+    readdirSync(join(root, folder)).map((path) => ({ path, text: readFileSync(join(root, folder, path), 'utf8') })),
+  )
+const { set, problems } = read('envoy/examples/documents')
+const { set: demo } = read('envoy/demo/documents')
 const admin = { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } }
 
 t.test('the example documents are good, and no route is missing for them', async (t) => {
@@ -29,8 +34,10 @@ t.test('the example documents are good, and no route is missing for them', async
   )
 })
 
-if (set !== null) {
-  for (const { path, text } of exampleFiles(set)) {
+t.ok(demo, 'the documents of the demo are good')
+
+if (set !== null && demo !== null) {
+  for (const { path, text } of [...exampleFiles(set), composeFile(demo)]) {
     const file = join(root, 'envoy', path)
     // HUBWARD_WRITE_EXAMPLES=1 makes them anew.
     if (process.env.HUBWARD_WRITE_EXAMPLES === '1') {
@@ -39,8 +46,8 @@ if (set !== null) {
     }
     t.test(`envoy/${path} is what \`hubward envoy\` writes`, async (t) => t.equal(readFileSync(file, 'utf8'), text))
     const [first] = parseAllDocuments(text).map((one) => one.toJS() as EnvoyObject)
-    if (path === 'envoy.yaml') {
-      t.test('envoy/envoy.yaml is accepted by Envoy', async (t) => t.equal(validateEnvoy(first ?? {}), undefined))
+    if (path.endsWith('envoy.yaml')) {
+      t.test(`envoy/${path} is accepted by Envoy`, async (t) => t.equal(validateEnvoy(first ?? {}), undefined))
     }
     if (first?.kind === 'EnvoyFilter') {
       t.test(`the Envoy that envoy/${path} makes is accepted`, async (t) => {
@@ -51,3 +58,41 @@ if (set !== null) {
     }
   }
 }
+
+t.test('docker-compose.yml', async (t) => {
+  // biome-ignore lint/suspicious/noExplicitAny: a file of any shape.
+  const compose: any = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true })
+  t.test('mounts only files and folders that exist, and volumes that it declares', async (t) => {
+    for (const service of Object.values<{ volumes?: string[] }>(compose.services)) {
+      for (const volume of service.volumes ?? []) {
+        const [from = ''] = volume.split(':')
+        if (from.startsWith('.')) t.ok(existsSync(join(root, from)), from)
+        else t.ok(from in compose.volumes, from)
+      }
+    }
+  })
+  t.test('starts each site of the documents on the port that they name', async (t) => {
+    for (const site of demo?.sites ?? []) {
+      const command: string[] = compose.services[site.metadata.name].command
+      const port = command[command.indexOf('--port') + 1]
+      t.strictSame(site.pools[0]?.endpoints, [`127.0.0.1:${port}`])
+      t.equal(optionsOf(command) === 'help', false, 'hubward-site understands it')
+    }
+  })
+  t.test('publishes nothing beyond the loopback', async (t) => {
+    for (const port of compose.services.envoy.ports) t.match(port, /^127\.0\.0\.1:/)
+  })
+  t.test('gives hubward a configuration that it takes, for sites that are there', async (t) => {
+    const { config, problems } = readConfig({ file: join(root, 'envoy', 'compose', 'hubward.yaml') })
+    t.strictSame(problems, [])
+    t.ok(config)
+  })
+  t.test('has Prometheus look where something answers', async (t) => {
+    const prometheus = parse(readFileSync(join(root, 'envoy', 'compose', 'prometheus.yml'), 'utf8'))
+    const sites = prometheus.scrape_configs.find((one: { job_name: string }) => one.job_name === 'sites')
+    t.strictSame(
+      sites.static_configs.flatMap((one: { targets: string[] }) => one.targets),
+      demo?.sites.flatMap((site) => site.pools.flatMap((pool) => pool.endpoints)),
+    )
+  })
+})

@@ -28,7 +28,7 @@ t.teardown(() => {
   for (const site of sites) site.close()
 })
 const ports = Object.fromEntries(
-  names.map((name, i) => [name, (sites[i]?.address() as AddressInfo).port]),
+  names.map((name, i) => [name, (sites[i]!.address() as AddressInfo).port]),
 ) as unknown as SitePorts
 
 // A filter that takes the class out of a path prefix stands for one that reads it from a token: it sets the attribute

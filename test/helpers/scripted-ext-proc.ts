@@ -50,7 +50,7 @@ export async function scriptedExtProc(
     string,
     Record<string, Record<string, GrpcObject>>
   >
-  const service = (loaded.envoy?.service?.ext_proc?.v3 as GrpcObject).ExternalProcessor as ServiceClientConstructor
+  const service = (loaded.envoy!.service!.ext_proc!.v3 as GrpcObject).ExternalProcessor as ServiceClientConstructor
   const server = new Server()
   server.addService(service.service, {
     // biome-ignore lint/suspicious/noExplicitAny: proto-loader gives no types.

@@ -5,7 +5,7 @@ import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 
 /** The prefix of the filter's own counters: `http.ingress.ext_proc.hubward.failure_mode_allowed`. */
-export const DECISION_STATS = 'hubward'
+const DECISION_STATS = 'hubward'
 
 /** The filter that asks hubward. */
 export const decisionFilter = (set: DocumentSet, options: EnvoyOptions): EnvoyObject =>

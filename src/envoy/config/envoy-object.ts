@@ -1,7 +1,8 @@
-import type { Address } from './options.ts'
-
 /** A piece of Envoy's configuration as JSON has it. */
 export type EnvoyObject = { readonly [field: string]: unknown }
+
+/** Where something listens: a TCP port, or a unix socket. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
 
 /** An extension's configuration with its type: `typed('extensions.filters.http.router.v3.Router')`. */
 export const typed = (type: string, fields: EnvoyObject = {}): EnvoyObject => ({

@@ -93,3 +93,24 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
     ),
   ]
 }
+
+/**
+ * The Envoy of docker-compose.yml, from envoy/demo/documents: a host for each residency class, and an admin port that
+ * the compose file publishes to the loopback only.
+ */
+export function composeFile(demo: DocumentSet): { readonly path: string; readonly text: string } {
+  const hosts = demo.residencies.map(({ metadata: { name } }) => ({
+    domains: [`${name}.demo.example`, `${name}.demo.example:*`],
+    class: name,
+  }))
+  const options: EnvoyOptions = {
+    ...ENVOY_OPTIONS_DEFAULT,
+    admin: { host: '0.0.0.0', port: 9901 },
+    residency: { by: 'vhost', hosts },
+  }
+  const says = [
+    'The Envoy of docker-compose.yml. Requests name their residency class by their host: emea.demo.example.',
+    'Generated from envoy/demo/documents; a test holds it fresh.',
+  ]
+  return { path: 'compose/envoy.yaml', text: envoyText([envoyConfig(demo, options)], says) }
+}

@@ -1,8 +1,5 @@
 import type { ResidencyName } from '../../model/names.ts'
-import type { EnvoyObject } from './envoy-object.ts'
-
-/** Where something listens: a TCP port, or a unix socket. */
-export type Address = { readonly host: string; readonly port: number } | { readonly path: string }
+import type { Address, EnvoyObject } from './envoy-object.ts'
 
 /**
  * Who says which residency class a request belongs to. It must be something the client can't set:
