@@ -33,6 +33,7 @@ export const draftColumn = (column: Column): Draft<Column> => ({
 /** A copy of a gate's row that may be written. */
 export const draftGate = (row: GateRow): Draft<GateRow> => ({
   spec: row.spec,
+  active: row.active,
   failed: row.failed.slice(),
   crossedAt: row.crossedAt.slice(),
   badAt: row.badAt.slice(),
@@ -71,6 +72,10 @@ export const isInsufficient = (signal: string, count: number): boolean => {
   const countMin = signalOf(signal)?.countMin
   return countMin !== undefined && count >= 0 && count < countMin
 }
+
+/** Is nothing moved by this order, so that the arrays can be kept as they are? */
+export const isSameOrder = (from: readonly number[], size: number): boolean =>
+  from.length === size && from.every((at, index) => at === index)
 
 /** The array in a new order: `from[i]` is the old place of the new element i, -1 for one that was not there. */
 export const remap = <T>(from: readonly number[], old: readonly T[], missing: T): T[] =>

@@ -3,7 +3,16 @@ import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { columnKey } from '../model/signal.ts'
 import type { Column, GateRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
-import { type Draft, draftGate, emptyColumn, emptyHeld, foldAgeMs, isInsufficient, remap } from './columns.ts'
+import {
+  type Draft,
+  draftGate,
+  emptyColumn,
+  emptyHeld,
+  foldAgeMs,
+  isInsufficient,
+  isSameOrder,
+  remap,
+} from './columns.ts'
 import { stepGate } from './fold-samples.ts'
 import { emptyGate, gateKey, onSample } from './gates.ts'
 import { emptyHealth } from './health.ts'
@@ -29,15 +38,16 @@ export const foldDocuments = (
   const programs = compilePrograms(moved, snapshot.programs.compile)
   const targets = programs.targets.map((target) => target.name)
   const from = targets.map((name) => snapshot.programs.indexOf.get(name) ?? -1)
+  const same = isSameOrder(from, old.targets.length)
   const columns: Record<string, Column> = {}
-  for (const [key, column] of Object.entries(old.columns)) columns[key] = remapColumn(from, column)
-  const health = remap(from, old.health, emptyHealth(now))
+  for (const [key, column] of Object.entries(old.columns)) columns[key] = same ? column : remapColumn(from, column)
+  const health = same ? old.health : remap(from, old.health, emptyHealth(now))
   const data: SnapshotData = {
     ...moved,
     targets,
     columns,
     health,
-    gates: keepGates(old.gates, from, columns, targets, programs, now, events),
+    gates: keepGates(old.gates, same ? undefined : from, columns, targets, programs, now, events),
     held: keepHeld(old.held, from, columns, targets.length, programs),
   }
   return { data, programs }
@@ -53,7 +63,7 @@ const remapColumn = (from: readonly number[], column: Column): Column => ({
 
 const keepGates = (
   old: Readonly<Record<string, GateRow>>,
-  from: readonly number[],
+  from: readonly number[] | undefined,
   columns: Readonly<Record<string, Column>>,
   targets: readonly string[],
   programs: Programs,
@@ -64,10 +74,17 @@ const keepGates = (
   for (const [key, row] of Object.entries(old)) {
     const { model: _, ...base } = row.spec
     if (!programs.gateSpecs.has(gateKey(base))) continue
+    if (from === undefined) {
+      gates[key] = row
+      continue
+    }
+    const failed = remap(from, row.failed, 0)
+    const crossedAt = remap(from, row.crossedAt, 0)
     gates[key] = {
       spec: row.spec,
-      failed: remap(from, row.failed, 0),
-      crossedAt: remap(from, row.crossedAt, 0),
+      active: failed.filter((one, index) => one === 1 || crossedAt[index]! > 0).length,
+      failed,
+      crossedAt,
       badAt: remap(from, row.badAt, 0),
       failedAt: remap(from, row.failedAt, 0),
       returnedAt: remap(from, row.returnedAt, 0),

@@ -142,6 +142,7 @@ export const stepGate = (
   step: (cell: GateCell) => void,
 ): void => {
   const before = row.failed[index]!
+  const wasActive = Number(before === 1 || row.crossedAt[index]! > 0)
   const cell: GateCell = {
     failed: before,
     crossedAt: row.crossedAt[index]!,
@@ -155,6 +156,7 @@ export const stepGate = (
   row.badAt[index] = cell.badAt
   row.failedAt[index] = cell.failedAt
   row.returnedAt[index] = cell.returnedAt
+  row.active += Number(cell.failed === 1 || cell.crossedAt > 0) - wasActive
   if (cell.failed === before) return
   const { signal, limit, resume, stableForMs, dwellMs } = row.spec
   events.push({

@@ -126,7 +126,7 @@ const passTime = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): Engi
   let gates: Record<string, GateRow> | undefined
   for (const [key, row] of Object.entries(data.gates)) {
     const column = data.columns[columnKey(row.spec.signal, row.spec.model)]
-    if (column === undefined) continue
+    if (column === undefined || row.active === 0) continue
     const ageMs = foldAgeMs(row.spec.signal)
     let draft: Draft<GateRow> | undefined
     for (let index = 0; index < row.failed.length; index++) {

@@ -34,6 +34,7 @@ export interface GateCell {
 /** A row for so many targets, all passing. */
 export const emptyGate = (spec: GateSpec, size: number): GateRow => ({
   spec,
+  active: 0,
   failed: new Array<0 | 1>(size).fill(0),
   crossedAt: new Array<number>(size).fill(0),
   badAt: new Array<number>(size).fill(0),
@@ -95,6 +96,5 @@ const fail = (cell: GateCell, now: EpochMs): void => {
 /** The share, 0 to 1, that a target has of what would be its traffic, so long after it came back. */
 export const rampShare = (returnedAt: EpochMs, failBackMs: number, now: EpochMs): number => {
   if (returnedAt === 0 || failBackMs <= 0) return 1
-  const share = (now - returnedAt) / failBackMs
-  return share >= 1 ? 1 : share < 0 ? 0 : share
+  return Math.min(1, Math.max(0, (now - returnedAt) / failBackMs))
 }

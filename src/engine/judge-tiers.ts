@@ -55,8 +55,10 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   const code = hardBlock(scene, target, scene.facts.model)
   if (code >= 0) {
     judgement.hard(target, scene.facts.model, code)
-    if (code === BY_HEALTH && scene.data.health[target.index]!.evidence !== 'passive')
-      (judgement.unheard ??= []).push(target.index)
+    if (code === BY_HEALTH && scene.data.health[target.index]!.evidence !== 'passive') {
+      judgement.unheard ??= []
+      judgement.unheard.push(target.index)
+    }
     return false
   }
   judgement.sawEligible = true
@@ -78,9 +80,13 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   if (block?.kind !== 'stale') judgement.sawFresh = true
   if (block === undefined) return true
   judgement.add(block.because)
-  if (block.kind === 'held') (judgement.held ??= []).push({ index: target.index, tier, block })
-  else if (block.kind === 'stale') (judgement.stale ??= []).push({ index: target.index, tier, block })
-  else if (block.kind === 'band') judgement.band = milder(judgement.band, block.action!)
+  if (block.kind === 'held') {
+    judgement.held ??= []
+    judgement.held.push({ index: target.index, tier, block })
+  } else if (block.kind === 'stale') {
+    judgement.stale ??= []
+    judgement.stale.push({ index: target.index, tier, block })
+  } else if (block.kind === 'band') judgement.band = milder(judgement.band, block.action!)
   return false
 }
 

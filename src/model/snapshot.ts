@@ -33,6 +33,8 @@ export interface GateSpec {
 /** The states of one gate, by the index of the target. Times are epoch milliseconds, 0 for never. */
 export interface GateRow {
   readonly spec: GateSpec
+  /** How many targets have failed or are on the way to it: a row without any has nothing to do when time passes. */
+  readonly active: number
   /** 1: the target is kept out. */
   readonly failed: readonly (0 | 1)[]
   /** Since when the limit has been crossed on fresh samples, while not yet failed. */
