@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { SIDECAR_CLUSTER } from '../../envoy/config/clusters.ts'
-import { type Address, ENVOY_OPTIONS_DEFAULT } from '../../envoy/config/options.ts'
+import type { Address } from '../../envoy/config/envoy-object.ts'
+import { ENVOY_OPTIONS_DEFAULT } from '../../envoy/config/options.ts'
 import { diagnose, lookAt } from '../../envoy/doctor/doctor.ts'
 import type { EnvoyView } from '../../envoy/doctor/view.ts'
 import type { DocumentSet } from '../../model/documents.ts'

@@ -1,5 +1,5 @@
 import http from 'node:http'
-import type { Address } from '../config/options.ts'
+import type { Address } from '../config/envoy-object.ts'
 
 /** More than any configuration that was seen; a dump beyond it is not read into memory. */
 const BYTES_MAX = 256 * 1024 * 1024

@@ -1,7 +1,7 @@
 import type { DocumentSet } from '../../model/documents.ts'
 import type { Problem } from '../../model/problem.ts'
 import { SIDECAR_CLUSTER } from '../config/clusters.ts'
-import type { Address } from '../config/options.ts'
+import type { Address } from '../config/envoy-object.ts'
 import { adminPage } from './admin.ts'
 import type { Check } from './check.ts'
 import { CLUSTER_CHECKS } from './cluster-checks.ts'
