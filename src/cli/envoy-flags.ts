@@ -1,11 +1,7 @@
 import { InvalidArgumentError } from 'commander'
 import { parseDuration as durationOf } from '../documents/duration.ts'
-import {
-  type Address,
-  ENVOY_OPTIONS_DEFAULT,
-  type EnvoyOptions,
-  type ResidencySource,
-} from '../envoy/config/options.ts'
+import type { Address } from '../envoy/config/envoy-object.ts'
+import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions, type ResidencySource } from '../envoy/config/options.ts'
 import { adminAddress } from '../envoy/doctor/admin.ts'
 
 /** The options of `hubward envoy` as commander gives them. */

@@ -80,6 +80,5 @@ class Place {
 }
 
 const firstMark = (text: string): number => {
-  const found = text.search(/\S/)
-  return found < 0 ? 0 : found
+  return Math.max(0, text.search(/\S/))
 }

@@ -84,7 +84,7 @@ const readEntry = (entry: FileEntry, origin: FileOrigin): Sample | Problem => {
   if (count !== undefined && !(Number.isSafeInteger(count) && (count as number) >= 0)) {
     return bad('count must be a whole number, how many events stand behind the value')
   }
-  const value = valueOf(fields.value, unit, row)
+  const value = numberOf(fields.value, unit, row)
   if (value === undefined) {
     if (typeof fields.value !== 'number' && typeof fields.value !== 'boolean') return bad('value must be a number')
     const remedy = `${row.unit} is what the table has; it is converted from ${unitsFor(row.unit).join(', ')}`
@@ -106,7 +106,7 @@ const readEntry = (entry: FileEntry, origin: FileOrigin): Sample | Problem => {
   }
 }
 
-const valueOf = (value: unknown, unit: unknown, row: Signal): number | undefined => {
+const numberOf = (value: unknown, unit: unknown, row: Signal): number | undefined => {
   if (typeof value === 'boolean') return row.unit === 'bool' && unit === undefined ? Number(value) : undefined
   if (typeof value !== 'number') return undefined
   if (unit === undefined) return value

@@ -7,8 +7,9 @@ export const TEXT_CHARS_MAX = 1_024
 /** The longest list that is a fact. */
 const ITEMS_MAX = 64
 
-/** A value that no fact can hold, and why. */
+/** What stands for a value longer than a fact may be. */
 export const TOO_LONG = Symbol('too long')
+/** What stands for a value of another form than the fact has. */
 export const WRONG = Symbol('wrong')
 /** A value, or why it is none. */
 export type Coerced<T> = T | typeof TOO_LONG | typeof WRONG | undefined

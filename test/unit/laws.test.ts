@@ -322,13 +322,13 @@ t.test('two sources stand side by side, and one being refused leaves both in for
     problems: [{ code: 'yaml/bad', severity: 'error', message: 'no' }],
   })
   t.equal(world.decide({ class: 'chat' }).policy, 'chat@1')
-  t.match(world.snapshot.data.sources['policies'], {
+  t.match(world.snapshot.data.sources.policies, {
     version: 'v1',
     refusedVersion: 'v2',
     problems: [{ code: 'yaml/bad' }],
   })
   world.documents({ ...rest, sites: [] }, 'policies')
-  t.match(world.snapshot.data.sources['policies'], { version: 'v1', refusedVersion: '', problems: [] })
+  t.match(world.snapshot.data.sources.policies, { version: 'v1', refusedVersion: '', problems: [] })
 })
 
 t.test("samples that can't be true are refused, counted and named", async (t) => {
