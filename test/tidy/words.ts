@@ -74,7 +74,8 @@ export const unknownCommands =
         ...[...text.matchAll(/\bnpm run ([\w:-]+)/g)].map(([all, name]) => [all, scripts.includes(name!)] as const),
         ...[...text.matchAll(/\bnpm (test|start)\b/g)].map(([all, name]) => [all, scripts.includes(name!)] as const),
         ...[...text.matchAll(/\bnpx (?!-)([\w@/-]+)/g)].map(([all, name]) => [all, binaries.includes(name!)] as const),
-        ...[...text.matchAll(/^(?:\$ |npx |npm run )?hubward(?: --)? ([a-z][\w-]*)/gm)].map(
+        // In a code span or behind a prompt; in prose `hubward` is the subject of a sentence.
+        ...[...text.matchAll(/(?:^\$ |`|\bnpx |\bnpm run (?:--silent )?)hubward(?: --)? ([a-z][\w-]*)/gm)].map(
           ([all, name]) => [all, commands.includes(name!)] as const,
         ),
       ]
