@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { hostAndPort } from './config/addresses.ts'
 import { crossProblems } from './config/cross-checks.ts'
-import { type FeedSettings, feedProblems } from './config/feed-settings.ts'
+import { type FeedSettings, readFeeds } from './config/feed-settings.ts'
 import { overlay } from './config/overlay.ts'
 import { CONFIG_SCHEMA, type Schema } from './config/schema.ts'
 import type { WrittenConfig } from './config/written.ts'
@@ -57,7 +57,8 @@ export interface Config {
     readonly hosts: readonly string[]
     readonly waitersMax: number
   }
-  readonly feeds: readonly FeedSettings[]
+  readonly feeds: FeedSettings['feeds']
+  readonly envoyAdmin: FeedSettings['envoyAdmin']
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
   readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }
   readonly hops: boolean
@@ -96,16 +97,12 @@ export function readConfig(sources: ConfigSources): ConfigRead {
   if (shape.length > 0 || typeof over.value !== 'object' || over.value === null) {
     return { config: null, problems: [...over.problems, ...shape] }
   }
-  const config = resolved(
-    over.value as WrittenConfig,
-    sources.file === undefined ? process.cwd() : dirname(resolve(sources.file)),
-  )
-  const problems = [
-    ...over.problems,
-    ...crossProblems(located, over.value as WrittenConfig),
-    ...feedProblems(located, config.feeds),
-  ]
-  return { config: problems.some(({ severity }) => severity === 'error') ? null : config, problems }
+  const filled = over.value as WrittenConfig
+  const base = sources.file === undefined ? process.cwd() : dirname(resolve(sources.file))
+  const { settings, problems: ofFeeds } = readFeeds(located, filled, (name) => resolve(base, name))
+  const problems = [...over.problems, ...crossProblems(located, filled), ...ofFeeds]
+  const isGood = problems.every(({ severity }) => severity !== 'error')
+  return { config: isGood ? resolved(filled, settings, base) : null, problems }
 }
 
 function textOf(file: string): string | Problem {
@@ -139,7 +136,7 @@ function validator(): ValidateFunction {
   return compiled
 }
 
-function resolved(written: WrittenConfig, base: string): Config {
+function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Config {
   const at = (path: string): string => resolve(base, path)
   const ms = (text: string): number => parseDuration(text) ?? 0
   const stateDir = at(written.stateDir)
@@ -182,7 +179,7 @@ function resolved(written: WrittenConfig, base: string): Config {
       hosts: admin.hosts,
       waitersMax: admin.waitersMax,
     },
-    feeds: written.feeds,
+    ...feeds,
     geo: absolute(geo, at),
     keys: absolute(keys, at),
     hops: written.hops,

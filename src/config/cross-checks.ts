@@ -24,10 +24,11 @@ export function crossProblems(located: Located, config: WrittenConfig): Problem[
   const named: [string, FieldPath][] = [
     ...config.documents.map(({ name }, index): [string, FieldPath] => [name, ['documents', index, 'name']]),
     [config.overrides.name, ['overrides', 'name']],
-    ...config.feeds.map(({ name }, index): [string, FieldPath] => [name, ['feeds', index, 'name']]),
+    ...config.feeds.map(({ name }, index): [string, FieldPath] => [String(name), ['feeds', index, 'name']]),
   ]
   for (const [name, path] of named) {
-    if (names.has(name)) {
+    // Two feeds of one name are told by the feeds' own check.
+    if (names.has(name) && !(path[0] === 'feeds' && names.get(name)![0] === 'feeds')) {
       tell(path, 'config/duplicate-name', `two sources are called "${name}"`, 'give each source a name of its own')
     }
     names.set(name, path)

@@ -7,6 +7,7 @@ export const CONFIG_PROBLEMS = {
   'config/listener': 'a listener that is neither socket nor address, or both',
   'config/address': 'an address without a port',
   'config/duplicate-name': 'two sources have one name',
+  'config/feed-kind': 'a feed of a kind that does not exist',
   'config/admin-exposed': 'HTTP for operators would be open to other machines without credentials',
   'config/admin-plain': 'tokens would cross the network in the clear',
   'config/hops-without-keys': 'hops cannot be signed without keys',

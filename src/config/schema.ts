@@ -1,3 +1,5 @@
+import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
+import { FEED_KINDS } from '../feeds/table.ts'
 import { LOG_LEVELS } from '../log.ts'
 
 /** A JSON Schema, or a part of one. */
@@ -146,9 +148,14 @@ export const CONFIG_SCHEMA: Schema = {
       feeds: {
         type: 'array',
         maxItems: 10_000,
-        items: { type: 'object', description: 'a feed: its kind, its name and what the kind needs' },
-        description: 'where samples come from; `hubward schema feeds` lists the kinds',
+        // Each is held against the schema of its kind alone, so that a problem is told once and where it is.
+        items: { type: 'object', required: ['kind', 'name'], description: 'a feed: its kind, its name and its fields' },
+        description: 'where samples come from',
         default: [],
+      },
+      envoyAdmin: {
+        type: 'object',
+        description: "Envoy's admin port: which clusters it has, and how its connections go; absent: nobody asks it",
       },
       geo: section('where addresses are', {
         countryFile: file('an mmdb file with countries; absent: the one that hubward brings along'),
@@ -170,6 +177,22 @@ export const CONFIG_SCHEMA: Schema = {
   ),
 }
 
+/** The same with the schema of every kind of feed in its place, for editors and readers. */
+export const CONFIG_SCHEMA_WHOLE: Schema = {
+  ...CONFIG_SCHEMA,
+  properties: {
+    ...(CONFIG_SCHEMA.properties as Record<string, Schema>),
+    feeds: {
+      ...((CONFIG_SCHEMA.properties as Record<string, Schema>).feeds as Schema),
+      items: { anyOf: Object.values(FEED_KINDS).map(({ says, schema }) => ({ description: says, ...schema })) },
+    },
+    envoyAdmin: {
+      ...((CONFIG_SCHEMA.properties as Record<string, Schema>).envoyAdmin as Schema),
+      ...ENVOY_ADMIN_SCHEMA,
+    },
+  },
+}
+
 /** A field with one value that has a fixed place: the environment and `--set` can give it. */
 export interface Leaf {
   /** Its place, names joined by dots: `admin.address`. */
@@ -186,7 +209,7 @@ function leavesOf(schema: Schema, path: readonly string[]): Leaf[] {
   const properties = (schema.properties ?? {}) as Readonly<Record<string, Schema>>
   return Object.entries(properties).flatMap(([field, part]) => {
     const place = [...path, field]
-    if (field === '$schema' || part.type === 'array') return []
+    if (field === '$schema' || field === 'envoyAdmin' || part.type === 'array') return []
     if (part.type === 'object') return path.length === 0 ? leavesOf(part, place) : []
     const words = place.map((word) => word.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase())
     return [{ path: place.join('.'), variable: `HUBWARD_${words.join('_')}`, schema: part }]

@@ -1,8 +1,8 @@
 import type { LogLevel } from '../log.ts'
-import type { FeedSettings } from './feed-settings.ts'
+import type { WrittenFeeds } from './feed-settings.ts'
 
 /** The configuration as its file has it, checked against the schema and with the schema's defaults. */
-export interface WrittenConfig {
+export interface WrittenConfig extends WrittenFeeds {
   readonly instance?: string
   readonly stateDir: string
   readonly log: { readonly level: LogLevel }
@@ -30,7 +30,6 @@ export interface WrittenConfig {
     readonly hosts: readonly string[]
     readonly waitersMax: number
   }
-  readonly feeds: readonly FeedSettings[]
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
   readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }
   readonly hops: boolean

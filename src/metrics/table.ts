@@ -22,7 +22,7 @@ export const METRICS = {
     labels: [],
     says: 'time from the message of Envoy to our answer, reading of facts and writing included',
   },
-  hubward_streams_total: { type: 'counter', labels: ['transport'], says: 'calls of Envoy, by ext_proc or ext_authz' },
+  hubward_messages_total: { type: 'counter', labels: ['transport'], says: 'messages of Envoy, by ext_proc or ext_authz' },
   hubward_handler_errors_total: {
     type: 'counter',
     labels: ['transport'],
@@ -32,11 +32,6 @@ export const METRICS = {
     type: 'counter',
     labels: ['transport'],
     says: 'messages that are no messages of the protocol',
-  },
-  hubward_transport_events_total: {
-    type: 'counter',
-    labels: ['transport', 'event'],
-    says: 'other things that happened to calls and connections: shutdown notices, calls that Envoy gave up',
   },
   hubward_facts_problems_total: {
     type: 'counter',
@@ -62,7 +57,16 @@ export const METRICS = {
     labels: ['why', 'source'],
     says: 'samples that could not be used',
   },
-  hubward_inbox_overflows_total: { type: 'counter', labels: [], says: 'samples that found the inbox full' },
+  hubward_feed_attempts_total: {
+    type: 'counter',
+    labels: ['source', 'result'],
+    says: 'attempts to read a feed, by accepted or refused',
+  },
+  hubward_inbox_dropped_total: {
+    type: 'counter',
+    labels: ['what'],
+    says: 'samples and signs of life that newer ones pushed out before they were looked at',
+  },
   hubward_source_changes_total: {
     type: 'counter',
     labels: ['source', 'result'],
@@ -83,16 +87,15 @@ export const METRICS = {
     labels: ['source'],
     says: "the source's clock less ours, estimated",
   },
-  hubward_signal_age_seconds: {
+  hubward_signal_age_max_seconds: {
     type: 'gauge',
-    labels: ['signal', 'target'],
-    says: 'age of the newest sample of a signal, when it was last measured at all',
+    labels: ['signal'],
+    says: 'age of the newest sample of the target that has waited longest for one, of those that were ever measured',
   },
-  hubward_signal_value: { type: 'gauge', labels: ['signal', 'target'], says: 'newest value, in its own unit' },
   hubward_target_state: {
     type: 'gauge',
     labels: ['target', 'state'],
-    says: '1 for the state that the target is in, 0 for the others',
+    says: '1 for the state that the target is in; other states have no series',
   },
   hubward_gate_transitions_total: {
     type: 'counter',
@@ -127,6 +130,7 @@ export const METRICS = {
     labels: [],
     says: 'longest delay of the event loop since the last scrape',
   },
+  hubward_active_calls: { type: 'gauge', labels: [], says: 'streams and calls of Envoy that are open' },
   hubward_ready: { type: 'gauge', labels: [], says: '1 when documents are accepted and every listener is up and warm' },
   hubward_build_info: { type: 'gauge', labels: ['version', 'engine', 'instance'], says: 'always 1' },
 } as const satisfies Record<string, MetricRow>

@@ -105,6 +105,34 @@ t.test('a variable that is no field is let be, and one with a bad value is told 
   t.match(read(t, DOCUMENTS, { settings }).told, [/did you mean "journal.share"/, /hops has no value/, /sidecars/])
 })
 
+t.test('a feed is held against the schema of its kind, and its files lie beside the configuration', async (t) => {
+  const feeds = `feeds:
+  - { kind: probe, name: health, targets: [{ target: ams/h100, url: "http://127.0.0.1:1" }], path: /healthy }
+  - { kind: file, name: samples, path: samples.json }
+envoyAdmin: { address: "127.0.0.1:9901" }
+`
+  const { config, told, folder } = read(t, `${DOCUMENTS}${feeds}`)
+  t.same(told, [])
+  t.match(config?.feeds, [{ path: '/healthy' }, { path: join(folder, 'samples.json') }])
+  t.match(config?.envoyAdmin, { address: '127.0.0.1:9901' })
+
+  const bad = [
+    ['feeds: [{ kind: prob, name: a }]', 'config/feed-kind'],
+    ['feeds: [{ kind: file, name: a, path: x, colour: red }]', 'schema/unknown-field'],
+    ['feeds: [{ kind: probe, name: a, targets: [] }]', 'schema/bad-value'],
+    ['feeds: [{ kind: file, name: a, path: x }, { kind: file, name: a, path: y }]', 'feed/name-twice'],
+    ['feeds: [{ kind: file, name: policies, path: x }]', 'config/duplicate-name'],
+    ['envoyAdmin: { port: 1 }', 'schema/unknown-field'],
+  ]
+  for (const [text, code] of bad) {
+    const problems = read(t, `${DOCUMENTS}${text}\n`).problems
+    t.ok(
+      problems.some((problem) => problem.code === code && problem.line === 2),
+      `${text}: ${JSON.stringify(problems)}`,
+    )
+  }
+})
+
 t.test('a file that is not there, no YAML, or several documents is told and not thrown', async (t) => {
   t.match(readConfig({ file: '/nowhere/hubward.yaml' }).problems, [{ code: 'config/unreadable' }])
   t.match(read(t, 'a: [').problems, [{ code: 'yaml/syntax', line: 1 }])

@@ -145,7 +145,7 @@ t.test(
     t.match(text, 'hubward_decisions_total{class="chat",action="route",reason="first-choice",target="ams/h100"} 3\n')
     t.match(text, /hubward_decide_seconds_bucket\{le="\+Inf"\} 1\nhubward_decide_seconds_sum 0.000002\n/)
     t.match(text, 'hubward_held{class="chat"} 4\n')
-    t.match(text, /^hubward_inbox_overflows_total 0$/m)
+    t.match(text, /^hubward_snapshot_revision_total 0$/m)
     t.match(text, /^process_resident_memory_bytes \d/m)
   },
 )

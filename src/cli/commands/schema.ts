@@ -1,10 +1,10 @@
 import { Argument, type Command } from 'commander'
-import { CONFIG_SCHEMA } from '../../config/schema.ts'
+import { CONFIG_SCHEMA_WHOLE } from '../../config/schema.ts'
 import { KINDS, SCHEMAS } from '../../documents/schema/kinds.ts'
 import { say, table } from '../output.ts'
 
 const OTHERS = {
-  config: { says: 'the configuration of `hubward serve`', schema: () => CONFIG_SCHEMA },
+  config: { says: 'the configuration of `hubward serve`', schema: () => CONFIG_SCHEMA_WHOLE },
 } as const
 
 /** `hubward schema [kind]`: the JSON Schema of a kind of document, or the list of kinds. */
