@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readArchitecture } from './architecture.ts'
 import { barrels, defaults, docstrings } from './exports.ts'
+import { GENERATED, staleReferences } from './generated.ts'
 import { cycles, dangling, layers, purity, shippedPackages } from './imports.ts'
 import { planted, ROOT, type Rule, type Source, tracked, typescript } from './sources.ts'
 import {
@@ -57,7 +58,7 @@ t.test('the architecture document has a table that says something', (t) => {
     )
   for (const folder of architecture.rows.keys())
     t.ok(
-      folder === 'flags' || src.some(({ path }) => path.startsWith(`src/${folder}`)),
+      src.some(({ path }) => path.startsWith(`src/${folder}`)),
       `the row ${folder} is of something`,
     )
   t.end()
@@ -232,6 +233,17 @@ holds(
   [[planted('docs/a.md', '[a](nowhere.md)')]],
   [planted('docs/a.md', '[a](architecture.md#the-tree), [b](https://example.com)')],
 )
+
+t.test('every generated reference is what its program prints now', (t) => {
+  const row = { file: 'docs/reference/a.md', command: ['-p', '1'] }
+  t.strictSame(staleReferences([row], [planted(row.file, '1\n')]), [], 'has nothing against a fresh one')
+  t.equal(staleReferences([row], [planted(row.file, '2\n')]).length, 1, 'catches an old one')
+  t.equal(staleReferences([row], []).length, 1, 'catches a missing one')
+  t.equal(staleReferences([], [planted(row.file, '')]).length, 1, 'catches one that nothing prints')
+  t.equal(staleReferences([{ ...row, command: ['-e', 'process.exit(3)'] }], []).length, 1, 'catches a failure')
+  t.strictSame(staleReferences(GENERATED, everything), [])
+  t.end()
+})
 
 const commands = readdirSync(join(ROOT, 'src', 'cli', 'commands')).map((file) => file.replace(/\.ts$/, ''))
 const binaries = [...Object.keys(manifest.bin), ...readdirSync(join(ROOT, 'node_modules', '.bin'))]
