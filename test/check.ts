@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-/* Formatting, lint, types and dead code in one command; says which of them is not content. */
+/* Formatting, lint, types, dead code and the tidy tests in one command; says which of them is not content. */
 
 const ROOT = join(import.meta.dirname, '..')
 const bin = (name: string, ...path: string[]): string => join(ROOT, 'node_modules', name, ...path)
@@ -10,6 +10,7 @@ const CHECKS: readonly (readonly [name: string, script: string, ...args: string[
   ['biome', bin('@biomejs/biome', 'bin', 'biome'), 'ci', '--error-on-warnings'],
   ['types', bin('typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'],
   ['dead code', bin('knip', 'bin', 'knip.js')],
+  ['rules of the house', join(ROOT, 'test', 'run.ts'), 'test/tidy/'],
 ]
 
 let failed = 0
