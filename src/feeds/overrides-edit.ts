@@ -57,11 +57,17 @@ export type Edited = { readonly set: OverrideSet } | { readonly problems: readon
 
 /**
  * Changes the file of orders: read, edited, checked, written beside it, flushed and renamed over it, under a lock, so
- * that two operators at once lose nothing. A file that is not there is an empty set. `edit` may give problems instead.
+ * that two operators at once lose nothing; the lock is waited for 5 s. A file that is not there is an empty set. `edit`
+ * may give problems instead.
  */
-export async function editOverrides(file: string, now: EpochMs, edit: (set: OverrideSet) => Edited): Promise<Edited> {
+export async function editOverrides(
+  file: string,
+  now: EpochMs,
+  edit: (set: OverrideSet) => Edited,
+  lockWaitMs = LOCK_WAIT_MS,
+): Promise<Edited> {
   const lock = `${file}.lock`
-  const denied = await takeLock(lock)
+  const denied = await takeLock(lock, lockWaitMs)
   if (denied !== null) return { problems: [denied] }
   try {
     const before = readFile(file, now)
@@ -106,7 +112,7 @@ export function writeWhole(file: string, text: string): void {
   renameSync(beside, file)
 }
 
-async function takeLock(lock: string): Promise<Problem | null> {
+async function takeLock(lock: string, waitMs: number): Promise<Problem | null> {
   for (let waitedMs = 0; ; waitedMs += 50) {
     try {
       const handle = openSync(lock, 'wx')
@@ -117,8 +123,8 @@ async function takeLock(lock: string): Promise<Problem | null> {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return unwritable(lock, error as Error)
     }
     if (isStale(lock)) rmSync(lock, { force: true })
-    else if (waitedMs >= LOCK_WAIT_MS) {
-      const message = `${lock} has been there for ${LOCK_WAIT_MS / 1000} s: somebody else is writing`
+    else if (waitedMs >= waitMs) {
+      const message = `${lock} has been there for ${waitMs} ms: somebody else is writing`
       return {
         code: 'override/locked',
         severity: 'error',

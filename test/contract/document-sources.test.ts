@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -7,6 +9,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,6 +36,8 @@ const folder = (t: Test): string => {
   t.teardown(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
+
+const nextTurn = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** A source on a folder, the changes it emitted, and a way to wait for the next one. */
 function started(t: Test, dir: string, over: Partial<DirectoryOptions> = {}) {
@@ -152,15 +157,19 @@ t.test('a bad set is refused whole, told once, and the last good one stays until
 
 t.test('a folder that is being written is not read before it stands still', async (t) => {
   const dir = folder(t)
-  writeFileSync(join(dir, 'a00.yaml'), siteText('a00'))
-  const { source, changes } = started(t, dir, { settleMs: 150 })
+  writeFileSync(join(dir, 'a0.yaml'), siteText('a0'))
+  // The writer below never pauses for as long as this, takes far longer in all, and is watched all the while.
+  const { source, changes, until } = started(t, dir, { settleMs: 800 })
   await source.start()
-  const names = Array.from({ length: 60 }, (_, index) => `a${String(index).padStart(2, '0')}`)
-  for (const name of names.slice(1)) writeFileSync(join(dir, `${name}.yaml`), siteText(name))
-  await source.look()
+  const names = Array.from({ length: 200 }, (_, index) => `a${index}`)
+  for (const name of names.slice(1)) {
+    writeFileSync(join(dir, `${name}.yaml`), siteText(name))
+    await nextTurn(10)
+  }
+  await until((change) => sitesOf(change).length === 200)
   t.same(
     changes.map((change) => sitesOf(change).length),
-    [1, 60],
+    [1, 200],
   )
 })
 
@@ -408,14 +417,44 @@ t.test('orders kept on disk serve a start without their file, until they end', a
   )
 })
 
-t.test('operators who write at once lose nothing', async (t) => {
+t.test('operators who write at once from several processes lose nothing', async (t) => {
   const dir = folder(t)
   const file = join(dir, 'overrides.json')
-  const ids = Array.from({ length: 20 }, (_, index) => `o${index}`)
-  await Promise.all(ids.map((id) => editOverrides(file, T0, (set) => ({ set: addOverride(set, order({ id })) }))))
+  const edit = new URL('../../src/feeds/overrides-edit.ts', import.meta.url).href
+  const script = `
+    const { addOverride, editOverrides } = await import(${JSON.stringify(edit)})
+    const order = ${JSON.stringify(order())}
+    for (let n = 0; n < 8; n++) {
+      const id = process.argv[1] + n
+      const edited = await editOverrides(${JSON.stringify(file)}, ${T0}, (set) => ({ set: addOverride(set, { ...order, id }) }), 60_000)
+      if ('problems' in edited) throw new Error(edited.problems[0].message)
+    }`
+  const env = { PATH: process.env.PATH }
+  const run = (who: string) =>
+    new Promise<void>((resolve, reject) => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script, who], {
+        env,
+        stdio: ['ignore', 'inherit', 'inherit'],
+      })
+      t.teardown(() => child.kill())
+      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${who} ended with ${code}`))))
+    })
+  await Promise.all(['a', 'b', 'c', 'd'].map(run))
   const { set } = readOverrides(readFileSync(file, 'utf8'), file, T0)
-  t.same(set?.overrides.map(({ id }) => id).toSorted(), ids.toSorted())
+  t.equal(new Set(set?.overrides.map(({ id }) => id)).size, 32)
   t.same(readdirSync(dir), ['overrides.json'], 'no lock and no half file is left')
+})
+
+t.test('a lock that somebody holds is respected, and one that was left behind is not', async (t) => {
+  const file = join(folder(t), 'overrides.json')
+  writeFileSync(`${file}.lock`, '1\n')
+  const add = () => editOverrides(file, T0, (set) => ({ set: addOverride(set, order()) }), 100)
+  t.match(await add(), { problems: [{ code: 'override/locked' }] })
+  t.notOk(existsSync(file))
+  t.ok(existsSync(`${file}.lock`), 'the lock is still theirs')
+  const longAgo = new Date(Date.now() - 60_000)
+  utimesSync(`${file}.lock`, longAgo, longAgo)
+  t.match(await add(), { set: { overrides: [{ id: 'o1' }] } })
 })
 
 t.test('an edit that breaks a rule is not written', async (t) => {

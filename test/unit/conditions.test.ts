@@ -45,6 +45,11 @@ t.test('an address is held against a block, of its own family only', async (t) =
   ])
   t.equal(holds('request.ip.inCidr("2001:db8::/33")', { extra: { ip: '2001:db8:7fff::1' } }), true)
   t.equal(holds('request.ip.inCidr("2001:db8::/33")', { extra: { ip: '2001:db8:8000::1' } }), false)
+  t.equal(
+    holds('request.ip.inCidr("10.0.0.0/8")', { extra: { ip: '0a01::1' } }),
+    false,
+    'the same bytes in the other family',
+  )
   t.equal(holds('!inCidr(request.ip, "10.0.0.0/8")', { extra: { ip: 'no address' } }), false, 'no address: no answer')
 })
 
