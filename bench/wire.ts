@@ -6,8 +6,7 @@ import { decodeProcessingRequest } from '../src/envoy/wire/ext-proc-request.ts'
 import { encodeProcessingResponse } from '../src/envoy/wire/ext-proc-response.ts'
 
 // What reading and writing Envoy's messages costs with our codec and with @grpc/proto-loader's: nanoseconds each, the
-// best of twenty rounds, a process for each codec because a codec that has run makes the next one slower.
-// Run with `node bench/wire.ts`.
+// best of twenty rounds, one codec after the other. Run with `node bench/wire.ts`.
 
 const folder = join(import.meta.dirname, '../proto')
 const method = (file: string, service: string, name: string) =>

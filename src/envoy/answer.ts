@@ -3,8 +3,8 @@ import { HEADERS, MARKER_DEFAULT } from '../model/headers.ts'
 import { siteOf } from '../model/names.ts'
 import { refusalForm } from './refusal-body.ts'
 import { rewriteModel } from './rewrite-model.ts'
-import { encodeCheckResponse } from './wire/ext-authz-codec.ts'
-import { encodeProcessingResponse, type HeaderMutation } from './wire/ext-proc-codec.ts'
+import { encodeCheckResponse } from './wire/ext-authz-response.ts'
+import { encodeProcessingResponse, type HeaderMutation } from './wire/ext-proc-response.ts'
 
 /** What an answer carries beside the decision. */
 export interface AnswerExtras {

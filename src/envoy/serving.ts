@@ -3,8 +3,8 @@ import type { RequestView } from '../model/request-view.ts'
 import { type AnswerExtras, checkAnswer, passOn, processingAnswer } from './answer.ts'
 import type { Handlers } from './handlers.ts'
 import { checkView, processingView } from './view.ts'
-import { decodeCheckRequest } from './wire/ext-authz-codec.ts'
-import { decodeProcessingRequest, type ProcessingRequest } from './wire/ext-proc-codec.ts'
+import { decodeCheckRequest } from './wire/ext-authz-request.ts'
+import { decodeProcessingRequest, type ProcessingRequest } from './wire/ext-proc-request.ts'
 import { WireError } from './wire/reader.ts'
 
 /** A decision and what goes with it to the client or the next hubward. */

@@ -1,6 +1,6 @@
 import type { RequestView } from '../model/request-view.ts'
-import type { CheckRequest } from './wire/ext-authz-codec.ts'
-import type { ProcessingRequest } from './wire/ext-proc-codec.ts'
+import type { CheckRequest } from './wire/ext-authz-request.ts'
+import type { ProcessingRequest } from './wire/ext-proc-request.ts'
 import { fromLatin1 } from './wire/reader.ts'
 
 /** The attributes that the ext_proc filter sends are filed under its own name. */

@@ -3,8 +3,11 @@ export class WireError extends Error {
   override readonly name = 'WireError'
 }
 
-/** How deep messages may stand in one another before reading is refused. */
-const DEPTH_MAX = 32
+/**
+ * How deep messages may stand in one another before reading is refused: protobuf's own default. A level of JSON in a
+ * Struct takes three of it, so claims of a token may nest about 30 deep.
+ */
+const DEPTH_MAX = 100
 
 /**
  * A cursor over one protobuf message. Every read checks the bounds and throws nothing but WireError; unknown fields of
@@ -13,16 +16,23 @@ const DEPTH_MAX = 32
  */
 export class Reader {
   readonly bytes: Buffer
-  readonly text: string
   pos: number
   end: number
   depth = 0
+  // Made with the first text that is asked for: a message with a body of megabytes has none.
+  #text: string | undefined
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
-    this.text = bytes.toString('latin1')
     this.pos = 0
     this.end = bytes.length
+  }
+
+  /** Goes back to a place in the message that was passed over before. */
+  rewind(to: number): void {
+    this.pos = to
+    this.end = this.bytes.length
+    this.depth = 0
   }
 
   /** The next field's tag (number * 8 + wire type); 0 at the end of the message. */
@@ -64,7 +74,8 @@ export class Reader {
   /** A string of the bytes as they are, one code unit a byte. */
   latin1(): string {
     const to = this.span()
-    const value = this.text.substring(this.pos, to)
+    this.#text ??= this.bytes.toString('latin1')
+    const value = this.#text.substring(this.pos, to)
     this.pos = to
     return value
   }

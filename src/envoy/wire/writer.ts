@@ -5,6 +5,11 @@ const sizeOf = (value: number): number => {
   return size
 }
 
+/** A larger buffer is not kept from one message to the next. */
+const KEPT_BYTES_MAX = 65_536
+/** Strings up to here are written letter by letter; their length takes one byte. */
+const SHORT = 64
+
 /**
  * Writes protobuf messages into one growing buffer. Embedded messages are closed by moving their bytes if the length
  * takes more than the one byte that was left for it, which short answers never need.
@@ -22,11 +27,14 @@ export class Writer {
     this.pos = 0
   }
 
-  /** A copy of what was written; the writer can then be used again. */
+  /** What was written; the writer can then be used again. */
   finish(): Buffer {
-    const done = Buffer.from(this.bytes.subarray(0, this.pos))
+    const written = this.bytes.subarray(0, this.pos)
     this.pos = 0
-    return done
+    if (this.bytes.length <= KEPT_BYTES_MAX) return Buffer.from(written)
+    // A body made it large. The bytes are given away as they are, so that no writer holds megabytes for ever.
+    this.bytes = Buffer.allocUnsafe(512)
+    return written
   }
 
   private room(size: number): void {
@@ -39,6 +47,10 @@ export class Writer {
   /** A number without a tag. */
   rawVarint(value: number): void {
     this.room(10)
+    if (value < 128) {
+      this.bytes[this.pos++] = value
+      return
+    }
     let rest = value
     while (rest >= 128) {
       this.bytes[this.pos++] = (rest % 128) | 0x80
@@ -62,12 +74,28 @@ export class Writer {
 
   /** A UTF-8 string field; it is written even if empty, because inside a oneof that says which. */
   text(field: number, value: string): this {
-    const size = Buffer.byteLength(value)
     this.rawVarint(field * 8 + 2)
+    if (value.length <= SHORT && this.shortAscii(value)) return this
+    const size = Buffer.byteLength(value)
     this.rawVarint(size)
     this.room(size)
     this.pos += this.bytes.write(value, this.pos, 'utf8')
     return this
+  }
+
+  // Two calls into the runtime cost more than a loop over the few letters of a header.
+  private shortAscii(value: string): boolean {
+    const { length } = value
+    this.room(length + 1)
+    const { bytes, pos } = this
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i)
+      if (code > 0x7f) return false
+      bytes[pos + 1 + i] = code
+    }
+    bytes[pos] = length
+    this.pos = pos + 1 + length
+    return true
   }
 
   /** A bytes field. */
