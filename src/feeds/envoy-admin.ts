@@ -1,6 +1,6 @@
 import type { ClusterName, TargetName } from '../model/names.ts'
 import type { Heartbeat, HeartbeatOutcome } from '../model/sample.ts'
-import { type EnvoyCluster, type HostCounts, readClusters } from './envoy-clusters.ts'
+import { ClustersReader, type EnvoyCluster, type HostCounts } from './envoy-clusters.ts'
 import { errorDetail, failure } from './failure.ts'
 import { HttpReader } from './http.ts'
 import { placeOf } from './place.ts'
@@ -45,9 +45,9 @@ export function envoyAdmin(options: EnvoyAdminOptions, { clock, targetOf }: Envo
   let before: ReadonlyMap<string, EnvoyCluster> | undefined
 
   const read = async ({ signal }: Attempt): Promise<Reading> => {
-    const parts: string[] = []
-    const answer = await reader.read(signal, (text) => parts.push(text))
-    const clusters = parse(parts.join(''), reader.where)
+    const parser = new ClustersReader()
+    const answer = await reader.read(signal, (text) => orRefuse(() => parser.push(text), reader.where))
+    const clusters = orRefuse(() => parser.end(), reader.where)
     const now = new Map(clusters.map((cluster) => [cluster.name, cluster]))
     const heartbeats: Heartbeat[] = []
     for (const cluster of clusters) {
@@ -90,9 +90,9 @@ interface Seen {
   readonly detail: string
 }
 
-const parse = (text: string, where: string): EnvoyCluster[] => {
+const orRefuse = <T>(read: () => T, where: string): T => {
   try {
-    return readClusters(text)
+    return read()
   } catch (error) {
     throw failure('feed/bad-text', `${where} did not answer with clusters as JSON: ${errorDetail(error)}`, {
       remedy: "check that the address is that of Envoy's admin port",

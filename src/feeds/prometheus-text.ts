@@ -120,9 +120,10 @@ export class PrometheusReader {
       if (at >= line.length) throw this.#bad(`never ends the value of ${label.slice(0, 40)}`, indent + valueAt)
       count += 1
       if (count > PROM_LIMITS.labels) throw this.#bad('has too many labels', indent + nameAt + 1)
-      const raw = line.slice(valueAt, at)
-      // A name such as __proto__ must become a label and nothing else.
-      Object.defineProperty(labels, label, { value: unescaped(raw), enumerable: true, configurable: true })
+      const value = unescaped(line.slice(valueAt, at))
+      // This one name would set something else than a label.
+      if (label === '__proto__') Object.defineProperty(labels, label, { value, enumerable: true })
+      else labels[label] = value
       at = skipBlank(line, at + 1)
       if (line[at] === ',') at += 1
       else if (line[at] !== '}') throw this.#bad('has no comma or brace after a label', indent + at + 1)

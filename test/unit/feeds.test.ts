@@ -6,7 +6,7 @@ import t from 'tap'
 import { Baselines } from '../../src/feeds/baselines.ts'
 import { checkFeeds, feedStatuses } from '../../src/feeds/check.ts'
 import { detectEngine, ENGINE_NAMES, engineSignals, isEngineMetric } from '../../src/feeds/engines.ts'
-import { readClusters } from '../../src/feeds/envoy-clusters.ts'
+import { ClustersReader } from '../../src/feeds/envoy-clusters.ts'
 import { FeedFailure, failure } from '../../src/feeds/failure.ts'
 import { entriesOf } from '../../src/feeds/file-entries.ts'
 import { fileSamples } from '../../src/feeds/file-samples.ts'
@@ -931,7 +931,15 @@ t.test(
   },
 )
 
-t.test("Envoy's clusters are read as far as they are well-formed", async (t) => {
+/** Clusters of a text that comes in parts of this size. */
+const readClusters = (text: string, partChars = 7) => {
+  const reader = new ClustersReader()
+  for (let at = 0; at < text.length; at += partChars) reader.push(text.slice(at, at + partChars))
+  return reader.end()
+}
+
+t.test("Envoy's clusters", async (t) => {
+  const odd = 'na"me \\ with }]{[ in it'
   const text = JSON.stringify({
     cluster_statuses: [
       {
@@ -949,18 +957,33 @@ t.test("Envoy's clusters are read as far as they are well-formed", async (t) => 
           },
         ],
       },
-      { name: 'aggregate' },
+      { name: odd },
       { host_statuses: 5 },
       7,
     ],
   })
-  const [first, second, ...rest] = readClusters(text)
-  t.match(first, { name: 'ams-h100', hosts: 1, hostsFailing: 1 })
-  t.same([...first!.counts.values()], [{ connectFailures: 4, successes: 9 }])
-  t.match(second, { name: 'aggregate', hosts: 0 })
-  t.same(rest, [])
-  t.same(readClusters('{}'), [])
-  fc.assert(fc.property(fc.json(), (json) => Array.isArray(readClusters(json))))
+
+  t.test('are read however the text is cut', async (t) => {
+    for (const partChars of [1, 2, 7, 50, 100_000]) {
+      const [first, second, ...rest] = readClusters(text, partChars)
+      t.match(first, { name: 'ams-h100', hosts: 1, hostsFailing: 1 })
+      t.same([...first!.counts.values()], [{ connectFailures: 4, successes: 9 }])
+      t.match(second, { name: odd, hosts: 0 })
+      t.same(rest, [])
+    }
+    t.same(readClusters(' {}\n'), [])
+  })
+
+  t.test('are refused where the text is something else, or not all of it', async (t) => {
+    for (const bad of ['', '<html>', '[]', 'null', '{}}', text.slice(0, -1), text.replace('"name":', '"name"')]) {
+      t.throws(() => readClusters(bad), bad.slice(0, 20))
+    }
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.array(fc.dictionary(fc.string(), fc.jsonValue()))), (any) => {
+        return readClusters(JSON.stringify(any)).length >= 0
+      }),
+    )
+  })
 })
 
 t.test('what is configured', async (t) => {
