@@ -108,14 +108,26 @@ const packages = (env) => {
   const stamp = join(ROOT, 'node_modules', '.hubward')
   if (read(stamp) === wanted) return
   say('installing packages')
-  // `npm ci` begins by emptying node_modules, so an interrupted one leaves no stamp and is done again.
-  run(
-    'installing packages',
-    npm(),
-    ['ci', '--ignore-scripts', '--no-audit', '--no-fund'],
-    'check that npm reaches its registry, then run this again',
-    { env },
-  )
+  // `npm ci` begins by emptying node_modules, so an interrupted one leaves no stamp and is done again. The npm of a task
+  // that was killed may live on for some seconds and write into the folder meanwhile.
+  rmSync(stamp, { force: true })
+  const install = () =>
+    run(
+      'installing packages',
+      npm(),
+      ['ci', '--ignore-scripts', '--no-audit', '--no-fund'],
+      'check that npm reaches its registry, then run this again',
+      { env },
+    )
+  try {
+    install()
+  } catch (error) {
+    if (!/ENOTEMPTY|EEXIST|EBUSY|ENOENT: no such file or directory, (rename|lstat|rmdir|unlink)/.test(error.message))
+      throw error
+    say('another npm is at work in node_modules; installing once more')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 15_000)
+    install()
+  }
   run(
     'preparing the test runner',
     process.platform === 'win32' ? 'npx.cmd' : 'npx',
@@ -223,28 +235,47 @@ const build = (env) => {
 const alone = async (work) => {
   mkdirSync(TOOLCHAIN, { recursive: true })
   const lock = join(TOOLCHAIN, 'lock')
-  let said = false
-  for (;;) {
-    try {
-      mkdirSync(lock)
-      break
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error
-      const holder = Number(read(join(lock, 'pid')))
+  const holderOf = (folder) => Number(read(join(folder, 'pid')))
+  // Made aside and renamed, so that a lock is never there without saying whose it is.
+  const own = mkdtempSync(join(TOOLCHAIN, 'lock-'))
+  const old = `${own}-old`
+  writeFileSync(join(own, 'pid'), String(process.pid))
+  try {
+    for (let said = false; ; ) {
+      try {
+        renameSync(own, lock)
+        break
+      } catch (error) {
+        if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(error.code)) throw error
+      }
+      const holder = holderOf(lock)
       if (holder > 0 && !isAlive(holder)) {
-        rmSync(lock, { recursive: true, force: true })
+        // Another that waits may be about to do the same: what was taken away must be the dead one's, or goes back.
+        if (!rename(lock, old)) continue
+        if (holderOf(old) === holder) rmSync(old, { recursive: true, force: true })
+        else rename(old, lock)
         continue
       }
-      if (!said) say(`waiting for another task that is installing${holder > 0 ? ` (process ${holder})` : ''}`)
+      if (!said) say(`waiting for another task that is installing (process ${holder}; if it is none, remove ${lock})`)
       said = true
       await new Promise((resolve) => setTimeout(resolve, 300))
     }
-  }
-  writeFileSync(join(lock, 'pid'), String(process.pid))
-  try {
-    return work()
+    try {
+      return work()
+    } finally {
+      rmSync(lock, { recursive: true, force: true })
+    }
   } finally {
-    rmSync(lock, { recursive: true, force: true })
+    rmSync(own, { recursive: true, force: true })
+  }
+}
+
+const rename = (from, to) => {
+  try {
+    renameSync(from, to)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -286,7 +317,9 @@ const main = async () => {
   if (task.command === undefined) return 0
   // A new process and not a chain in a shell: a shell remembers where `node` was and would stay on the old one.
   const child = spawn(node, [...task.command, ...args], { cwd: ROOT, env, stdio: 'inherit' })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // A terminal sends Ctrl-C to every process in front of it: the child has it already, and a second one means "at once".
+  process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   return await new Promise((resolve) =>
     child.once('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143))),
   )
