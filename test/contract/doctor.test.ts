@@ -99,6 +99,12 @@ const faults: Record<string, { title: string; breakIt: (parts: Parts) => void; m
       config.mutations = config.mutations.filter((one: Loose) => one.remove_on_match === undefined)
     },
   },
+  'doctor/paths-unresolved': {
+    title: 'a listener that leaves escaped slashes',
+    breakIt: ({ manager }) => {
+      delete manager.path_with_escaped_slashes_action
+    },
+  },
   'doctor/fails-closed': {
     title: 'a filter that fails closed for chat',
     breakIt: ({ filter }) => {

@@ -90,7 +90,7 @@ t.test('a class without default is refused rather than sent anywhere', async (t)
 t.test('a job route refuses by its filter and by itself', async (t) => {
   const [route] = routesOf(emeaSet())
   t.match(route, {
-    match: { prefix: '/v1/fine_tuning' },
+    match: { safe_regex: { regex: '/v1(;[^/]*)?/fine_tuning([;/].*)?' } },
     direct_response: { status: 503 },
     typed_per_filter_config: { 'envoy.filters.http.ext_proc': { overrides: { failure_mode_allow: false } } },
   })
@@ -101,7 +101,7 @@ t.test('a path whose body is read exists once more, before the plain one, on eve
   const eu = routes.filter((route) => route.name === 'hubward-default-eu')
   t.match(eu, [
     {
-      match: { prefix: '/v1/chat/completions' },
+      match: { path_separated_prefix: '/v1/chat/completions' },
       typed_per_filter_config: {
         'envoy.filters.http.ext_proc': { overrides: { processing_mode: { request_body_mode: 'BUFFERED' } } },
       },

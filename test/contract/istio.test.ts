@@ -75,7 +75,7 @@ t.test('a patched gateway', async (t) => {
     const view = await lookAt({ host: '127.0.0.1', port: envoy.adminPort })
     t.strictSame(
       diagnose(view, set).map((one) => one.code),
-      ['doctor/no-health-check'],
+      ['doctor/paths-unresolved', 'doctor/no-health-check'],
     )
   })
   await t.test('falls back to the default of the class and refuses jobs when hubward is gone', async (t) => {

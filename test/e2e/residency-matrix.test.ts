@@ -105,6 +105,21 @@ const MATRIX: Record<string, Record<Column, Record<Work, Cell>>> = {
   dead: DOWN,
 }
 
+// As servers may read them: escapes, dots, double and escaped slashes, backslashes, parameters.
+const SPELLINGS = [
+  '/v1/fine_tuning',
+  '/v1/fine_tuning/jobs?x=1',
+  '/v1/%66ine_tuning/jobs',
+  '/v1%2Ffine_tuning/jobs',
+  '/v1//fine_tuning',
+  '/v1/./fine_tuning',
+  '/v1/chat/../fine_tuning',
+  '/v1/chat/%2e%2e/fine_tuning',
+  '/v1/chat%2F..%2Ffine_tuning',
+  '/v1\\fine_tuning',
+  '/v1;a=b/fine_tuning;c/jobs',
+]
+
 const found = ({ status, headers, body }: Answer): Cell =>
   status === 200 ? (body as Cell) : [status, String(headers['x-hubward-reason'])]
 
@@ -166,6 +181,15 @@ for (const mode of ['ext_proc', 'ext_authz'] as const) {
     await row('hung, and known to be')
     await running.stop()
     await row('dead')
+    await t.test('no spelling of a job path gets past the refusal', async (t) => {
+      for (const path of SPELLINGS) {
+        seen.length = 0
+        const { status } = await ask(port, path, { headers: columns.listed, body: '{}' })
+        t.strictSame({ path, status, seen }, { path, status: 503, seen: [] })
+      }
+      const { status, body } = await ask(port, '/v1/fine_tuning_tips', { headers: columns.listed, body: '{}' })
+      t.strictSame({ status, body }, { status: 200, body: 'fra' }, 'a path that only begins alike is none')
+    })
     const open = await envoy.stats('failure_mode_allowed')
     t.ok(
       Object.values(open).some((count) => count > 0),

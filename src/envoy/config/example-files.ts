@@ -47,7 +47,9 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
     path,
     text: envoyText(objects, [...says, 'Generated from envoy/examples/documents; a test holds it fresh.']),
   })
-  const apply = 'Patches on what Istio generates; check the result with `istioctl proxy-config` and `hubward doctor`.'
+  const apply =
+    'Patches on what Istio generates, with meshConfig.pathNormalization.normalization: DECODE_AND_MERGE_SLASHES.\n' +
+    '# Check the result with `istioctl proxy-config routes -o json` and `hubward doctor`.'
   const patchOf = (deployment: string) =>
     `kubectl patch deployment ${deployment} --patch-file <this file>; wants a ConfigMap "hubward".`
   return [

@@ -27,6 +27,7 @@ const connectionManager = (set: DocumentSet, options: EnvoyOptions): EnvoyObject
     // Routes refuse jobs by their path, so a path must have one spelling.
     normalize_path: true,
     merge_slashes: true,
+    path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD',
     request_headers_timeout: '15s',
     common_http_protocol_options: { idle_timeout: '3600s' },
     early_header_mutation_extensions: [earlyHeaderMutation(options)],

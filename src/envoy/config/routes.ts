@@ -4,6 +4,7 @@ import type { ResidencyName } from '../../model/names.ts'
 import { type ClassRule, classRules } from './class-rules.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
+import { pathMatch } from './path-match.ts'
 import { residencyOfHost } from './residency-header.ts'
 import { type ResidencyRoute, refuseRoute, residencyRoutes } from './residency-routes.ts'
 import { RETRY_BEFORE_FIRST_BYTE } from './retry.ts'
@@ -63,7 +64,11 @@ export function virtualHosts(set: DocumentSet, options: EnvoyOptions): EnvoyObje
 
 const routeOf = (rule: ClassRule, prefix: string, one: ResidencyRoute, filters: EnvoyObject): EnvoyObject => ({
   name: one.name,
-  match: { prefix, ...rule.match, headers: [...one.headers, ...((rule.match.headers as EnvoyObject[]) ?? [])] },
+  match: {
+    ...pathMatch(prefix, rule.whenDown === 'refuse'),
+    ...rule.match,
+    headers: [...one.headers, ...((rule.match.headers as EnvoyObject[]) ?? [])],
+  },
   ...one.answer,
   ...filters,
 })

@@ -100,6 +100,9 @@ export interface MutationRules {
 /** A connection manager. */
 export interface ManagerForm {
   readonly stat_prefix?: string
+  readonly normalize_path?: boolean
+  readonly merge_slashes?: boolean
+  readonly path_with_escaped_slashes_action?: string
   readonly early_header_mutation_extensions?: readonly {
     readonly typed_config?: { readonly mutations?: readonly EarlyMutation[] }
   }[]

@@ -66,6 +66,21 @@ export const FILTER_CHECKS: readonly Check[] = [
       ),
   },
   {
+    code: 'doctor/paths-unresolved',
+    severity: 'warning',
+    remedy:
+      'set normalize_path, merge_slashes and path_with_escaped_slashes_action; ' +
+      'in Istio meshConfig.pathNormalization.normalization: DECODE_AND_MERGE_SLASHES',
+    find: (view) =>
+      asking(view)
+        .filter(({ manager }) => {
+          const escaped = manager.path_with_escaped_slashes_action ?? 'KEEP_UNCHANGED'
+          const isResolved = manager.normalize_path === true && manager.merge_slashes === true
+          return !isResolved || escaped === 'KEEP_UNCHANGED' || escaped === 'IMPLEMENTATION_SPECIFIC_DEFAULT'
+        })
+        .map((one) => `${where(one)} takes another spelling of a job's path for no job while hubward is down`),
+  },
+  {
     code: 'doctor/fails-closed',
     severity: 'warning',
     remedy: 'set failure_mode_allow: true and let the job routes say otherwise',
