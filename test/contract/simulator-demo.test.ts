@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { manualClock } from '../../src/simulator/clock.ts'
+import { METRICS } from '../../src/metrics/table.ts'
+import { SIGNALS } from '../../src/model/signal.ts'
 import { readCommand } from '../../src/simulator/commands.ts'
 import { BIG_MODEL, CALLERS, CAST, RESIDENCY_HOSTS, SMALL_MODEL } from '../../src/simulator/demo/cast.ts'
 import type { Chapter } from '../../src/simulator/demo/chapter.ts'
@@ -51,6 +53,8 @@ const seenOf = (more: Partial<ChatSeen> = {}): ChatSeen => ({
   model: BIG_MODEL,
   hubward: {},
   refusal: '',
+  type: 'text/event-stream',
+  retryAfterS: null,
   ttftMs: 1,
   totalMs: 2,
   tokens: 5,
@@ -404,6 +408,7 @@ t.test('a performance', async (t) => {
     const ticking = setInterval(() => clock.advance(20), 1)
     t.teardown(() => clearInterval(ticking))
     const chapter: Chapter = {
+      id: 'all',
       title: 'all of it',
       do: [
         { do: 'say', text: 'here we go' },
@@ -450,7 +455,12 @@ t.test('a performance', async (t) => {
       ['moves', 'new', 'resumed', 'running', 'failing', 'steady', 'arrived', 'not wrong'],
     )
     t.strictSame(did, ['kill', 'start'])
-    await performance.play({ title: 'again', do: [], expect: [{ what: 'nothing since', arrived: 'fra', max: 0 }] })
+    await performance.play({
+      id: 'again',
+      title: 'again',
+      do: [],
+      expect: [{ what: 'nothing since', arrived: 'fra', max: 0 }],
+    })
     t.equal(story.chapters()[1]!.rows[0]?.ok, true, 'each chapter counts its own arrivals')
     await performance.end()
   })
@@ -470,6 +480,7 @@ t.test('a performance', async (t) => {
       withinMs: 30,
     } as const
     await new Performance(stage, story).play({
+      id: 'in-vain',
       title: 'in vain',
       do: [until],
       expect: [{ what: 'after', all: 'x', match: { site: 'ams' } }],
@@ -485,6 +496,7 @@ t.test('a performance', async (t) => {
     const { stage } = await stageFor(t, [site])
     const performance = new Performance(stage, new Story(silent))
     await performance.play({
+      id: '',
       title: '',
       do: [{ do: 'streams', as: 'x', caller: 'chat', count: 2, tokens: 50 }],
       expect: [],
@@ -506,6 +518,7 @@ t.test('the chapters', async (t) => {
       for (const step of chapter.do) {
         if ('caller' in step) t.ok(step.caller in CALLERS, step.caller)
         if ('site' in step) t.ok(sites.has(step.site), step.site)
+        if (step.do === 'await' && step.failing !== undefined) t.ok(step.failing in SIGNALS, step.failing)
         if (step.do === 'order') t.type(readCommand(step.command), 'object')
         if ('sessions' in step) t.ok(made.has(step.sessions))
         if ('streams' in step) t.ok(made.has(step.streams))
@@ -521,6 +534,12 @@ t.test('the chapters', async (t) => {
       for (const expectation of chapter.expect) {
         if ('all' in expectation) t.ok(made.has(expectation.all), expectation.all)
         if ('count' in expectation) t.ok(made.has(expectation.count), expectation.count)
+        if ('metric' in expectation) t.ok(expectation.metric in METRICS, expectation.metric)
+        if ('unanswered' in expectation) t.ok([expectation.unanswered].every((site) => sites.has(site)))
+        for (const moment of 'since' in expectation || 'before' in expectation
+          ? [expectation.since, expectation.before]
+          : [])
+          if (moment !== undefined) t.ok(made.has(moment), moment)
         if ('ramp' in expectation) t.ok(made.has(expectation.ramp), expectation.ramp)
         if ('arrived' in expectation) t.ok(sites.has(expectation.arrived), expectation.arrived)
         for (const site of 'match' in expectation ? [expectation.match.site ?? []].flat() : [])

@@ -10,13 +10,21 @@ export interface Match {
   readonly reason?: string | readonly string[]
   readonly refusal?: string | readonly string[]
   readonly complete?: boolean
+  /** What went wrong on the way, as the client saw it; `''` for nothing. */
+  readonly error?: string
+  /** The model that hubward's own header names. */
+  readonly told?: string
+  /** The content type, without parameters. */
+  readonly type?: string
+  /** Whether there is a Retry-After of at least a second. */
+  readonly retryAfter?: boolean
 }
 
 /** Something that is done in a chapter. `as` names what came of it, for the expectations. */
 export type Step =
   | { readonly do: 'say'; readonly text: string }
-  /** An order to a simulated site. */
-  | { readonly do: 'order'; readonly site: string; readonly command: Command }
+  /** An order to a simulated site; `as` names the moment at which it has been carried out. */
+  | { readonly do: 'order'; readonly site: string; readonly command: Command; readonly as?: string }
   /** New requests, at most `clients` at once; goes on when all have ended. */
   | {
       readonly do: 'send'
@@ -50,6 +58,16 @@ export type Step =
       readonly everyMs: number
       readonly withinMs: number
     }
+  /** Waits until hubward itself says so of a site; itself a row of the table. */
+  | {
+      readonly do: 'await'
+      readonly site: string
+      readonly what: string
+      readonly state?: string
+      /** A signal whose threshold keeps the site out. */
+      readonly failing?: string
+      readonly withinMs: number
+    }
   /** Steady traffic from now on, until `halt`. */
   | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
   | { readonly do: 'halt'; readonly steady: string }
@@ -58,18 +76,24 @@ export type Step =
   | { readonly do: 'kill-hubward' }
   | { readonly do: 'start-hubward' }
 
+/** Which answers of a name are meant: those to requests that began before or since the moment of an order. */
+export interface When {
+  readonly before?: string
+  readonly since?: string
+}
+
 /** Something a chapter expects of what was seen. */
 export type Expectation =
   /** Every answer of a name is as asked, and there is at least one. */
-  | { readonly what: string; readonly all: string; readonly match: Match }
+  | ({ readonly what: string; readonly all: string; readonly match: Match } & When)
   /** At least so many, at most so many answers of a name are as asked. */
-  | {
+  | ({
       readonly what: string
       readonly count: string
       readonly match: Match
       readonly min?: number
       readonly max?: number
-    }
+    } & When)
   /** So many chat requests arrived at a site in this chapter, by its own count; of one residency class where named. */
   | {
       readonly what: string
@@ -78,6 +102,16 @@ export type Expectation =
       readonly min?: number
       readonly max?: number
     }
+  /** A number of hubward's, summed over the series with these labels, grew by so much in this chapter. */
+  | {
+      readonly what: string
+      readonly metric: string
+      readonly labels?: Readonly<Record<string, string>>
+      readonly min?: number
+      readonly max?: number
+    }
+  /** As many clients gave up waiting as a site counts requests that it never answered, and there were some. */
+  | { readonly what: string; readonly unanswered: string; readonly by: readonly string[] }
   /**
    * The share of answers as asked, in so many windows of equal length, begins at or below `from`, ends at or above
    * `to`, and never falls by more than `dip` from the highest window before.
@@ -94,6 +128,8 @@ export type Expectation =
 
 /** A chapter of the demo. */
 export interface Chapter {
+  /** One word for --chapters. */
+  readonly id: string
   readonly title: string
   readonly do: readonly Step[]
   readonly expect: readonly Expectation[]

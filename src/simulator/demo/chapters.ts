@@ -1,5 +1,6 @@
 import { SMALL_MODEL } from './cast.ts'
 import type { Chapter, Expectation, Step } from './chapter.ts'
+import { targetOf } from './settings.ts'
 
 /** How many new requests a chapter sends to see where they go, four at a time. */
 const probe = (as: string, caller: Extract<Step, { do: 'send' }>['caller'], count = 12): Step => ({
@@ -26,10 +27,13 @@ const nobodyElse = (residency: string, sites: readonly string[]): Expectation[] 
   sites.map((site) => ({ what: `nothing bound to ${residency} came to ${site}`, arrived: site, residency, max: 0 }))
 
 const WELL = { do: 'recover' } as const
+const PROBLEM = 'application/problem+json'
+const departureOf = (site: string) => ({ target: targetOf(site), to: 'down' })
 
 /** The demo's story. Each chapter begins with what the one before has left. */
 export const CHAPTERS: readonly Chapter[] = [
   {
+    id: 'first',
     title: 'Amsterdam first',
     do: [untilAt('settling', 'ams', 20_000), probe('new', 'chat')],
     expect: [
@@ -38,15 +42,24 @@ export const CHAPTERS: readonly Chapter[] = [
         all: 'new',
         match: { status: 200, site: 'ams', action: 'route', reason: 'first-choice', complete: true },
       },
+      { what: 'they came there by its own count', arrived: 'ams', residency: 'emea', min: 12 },
       { what: 'none of them to Dubai', arrived: 'dxb', max: 0 },
     ],
   },
   {
+    id: 'queue',
     title: 'Its queue fills: new requests go to Frankfurt, running sessions stay',
     do: [
       { do: 'sessions', as: 'begun', caller: 'chat', count: 4 },
       { do: 'streams', as: 'running', caller: 'chat', count: 3, tokens: 320 },
       { do: 'order', site: 'ams', command: { do: 'fill', queued: 40, slots: 0 } },
+      {
+        do: 'await',
+        site: 'ams',
+        what: 'hubward says why',
+        failing: 'queue.depth',
+        withinMs: 10_000,
+      },
       untilAt('settling', 'fra', 10_000),
       probe('new', 'chat'),
       { do: 'resume', as: 'resumed', sessions: 'begun' },
@@ -68,15 +81,19 @@ export const CHAPTERS: readonly Chapter[] = [
     ],
   },
   {
+    id: 'refuse',
     title: 'Frankfurt refuses connections: no client sees an error, and London serves',
     do: [
       { do: 'steady', as: 'steady', caller: 'chat', perSecond: 10 },
       untilAt('before', 'fra', 5_000),
-      { do: 'order', site: 'fra', command: { do: 'die', mode: 'refuse' } },
+      { do: 'streams', as: 'running', caller: 'chat', count: 3, tokens: 400 },
+      { do: 'order', site: 'fra', command: { do: 'die', mode: 'refuse' }, as: 'death' },
       probe('at-once', 'chat', 20),
+      { do: 'await', site: 'fra', what: 'hubward says so', state: 'down', withinMs: 10_000 },
       untilAt('settling', 'lon', 10_000),
       probe('new', 'chat'),
       { do: 'halt', steady: 'steady' },
+      { do: 'finish', streams: 'running' },
     ],
     expect: [
       {
@@ -87,33 +104,63 @@ export const CHAPTERS: readonly Chapter[] = [
       { what: 'new chats go to the third', all: 'new', match: { status: 200, site: 'lon', reason: 'fallback' } },
       {
         what: 'refused connections cost nobody an error',
-        count: 'steady',
-        match: { status: [0, 500, 502, 503, 504] },
-        max: 0,
+        all: 'steady',
+        since: 'death',
+        match: { status: 200, complete: true, error: '' },
       },
+      {
+        what: 'answers that had begun there are cut: nothing heals a stream under way',
+        all: 'running',
+        match: { status: 200, site: 'fra', complete: false, error: 'cut' },
+      },
+      {
+        what: 'of the other clients the death itself cut off those in mid-answer, no more',
+        count: 'steady',
+        before: 'death',
+        match: { complete: false },
+        max: 3,
+      },
+      { what: 'it left once', metric: 'hubward_health_transitions_total', labels: departureOf('fra'), min: 1, max: 1 },
     ],
   },
   {
+    id: 'hang',
     title: 'Frankfurt comes back and hangs: counted, reported, and left',
     do: [
       { do: 'order', site: 'fra', command: WELL },
       untilAt('returning', 'fra', 20_000),
-      { do: 'order', site: 'fra', command: { do: 'hang', scope: 'all' } },
-      untilAt('settling', 'lon', 30_000),
+      { do: 'steady', as: 'steady', caller: 'chat', perSecond: 5 },
+      { do: 'order', site: 'fra', command: { do: 'hang', scope: 'all' }, as: 'hang' },
+      { do: 'await', site: 'fra', what: 'hubward says so', state: 'down', withinMs: 20_000 },
+      untilAt('settling', 'lon', 10_000),
       probe('new', 'chat'),
+      { do: 'halt', steady: 'steady' },
     ],
     expect: [
-      { what: 'new chats go to the third', all: 'new', match: { status: 200, site: 'lon', reason: 'fallback' } },
       {
-        what: 'what had gone there meanwhile is counted',
-        count: 'settling',
-        match: { complete: false },
-        min: 0,
-        max: 6,
+        what: 'nothing heals a hang: who asked before it was noticed waits in vain',
+        count: 'steady',
+        match: { complete: false, error: 'timeout' },
+        min: 1,
+        max: 20,
       },
+      {
+        what: 'each of them is counted where it hung',
+        unanswered: 'fra',
+        by: ['steady', 'settling'],
+      },
+      {
+        what: 'hubward counts it',
+        metric: 'hubward_health_transitions_total',
+        labels: departureOf('fra'),
+        min: 1,
+        max: 1,
+      },
+      { what: 'new chats go to the third', all: 'new', match: { status: 200, site: 'lon', reason: 'fallback' } },
     ],
   },
   {
+    id: 'edge',
     title: 'All hubs out: the edge answers with the smaller model',
     do: [
       { do: 'order', site: 'lon', command: { do: 'die', mode: 'refuse' } },
@@ -125,25 +172,47 @@ export const CHAPTERS: readonly Chapter[] = [
       {
         what: 'new chats are degraded, and told so',
         all: 'new',
-        match: { status: 200, site: 'edge-ams', model: SMALL_MODEL, action: 'degrade', reason: 'degraded' },
+        match: {
+          status: 200,
+          site: 'edge-ams',
+          model: SMALL_MODEL,
+          told: SMALL_MODEL,
+          action: 'degrade',
+          reason: 'degraded',
+        },
       },
-      { what: 'premium chats are refused rather', all: 'premium', match: { status: 503, refusal: 'no-target' } },
+      {
+        what: 'premium chats are refused rather',
+        all: 'premium',
+        match: { status: 503, refusal: 'no-target', type: PROBLEM, retryAfter: true },
+      },
     ],
   },
   {
+    id: 'residency',
     title: 'Bound by residency: refused with the reason, never sent elsewhere',
     do: [probe('uk', 'chatUk', 8), probe('ch', 'chatCh', 8), probe('ae', 'chatAe', 8)],
     expect: [
-      { what: 'chat bound to the UK, whose only site is out', all: 'uk', match: { status: 503, refusal: 'no-target' } },
+      {
+        what: 'chat bound to the UK, whose only site is out',
+        all: 'uk',
+        match: { status: 503, refusal: 'no-target', type: PROBLEM, retryAfter: true },
+      },
       ...nobodyElse('uk', ['ams', 'fra', 'dxb', 'edge-ams']),
-      { what: 'chat bound to where no site is', all: 'ch', match: { status: 403, refusal: 'residency-unservable' } },
+      {
+        what: 'chat bound to where no site is',
+        all: 'ch',
+        match: { status: 403, refusal: 'residency-unservable', type: PROBLEM },
+      },
       ...nobodyElse('ch', ['ams', 'fra', 'lon', 'dxb', 'edge-ams']),
       { what: 'chat bound to the Emirates', all: 'ae', match: { status: 200, site: 'dxb' } },
+      { what: 'all of it came to Dubai', arrived: 'dxb', residency: 'ae', min: 8, max: 8 },
       ...nobodyElse('ae', ['ams', 'fra', 'lon', 'edge-ams']),
       ...nobodyElse('emea', ['dxb']),
     ],
   },
   {
+    id: 'recovery',
     title: 'Recovery: a wait, then a ramp, and no flapping',
     do: [
       { do: 'steady', as: 'steady', caller: 'chat', perSecond: 20 },
@@ -167,13 +236,27 @@ export const CHAPTERS: readonly Chapter[] = [
       { what: 'its share grows', ramp: 'steady', match: { site: 'ams' }, windows: 6, from: 0.2, to: 0.9, dip: 0.25 },
       { what: 'nobody sees an error', all: 'steady', match: { status: 200, complete: true } },
       { what: 'it stays', all: 'after', match: { status: 200, site: 'ams', reason: 'first-choice' } },
+      {
+        what: 'no site left again: by health',
+        metric: 'hubward_health_transitions_total',
+        labels: { to: 'down' },
+        max: 0,
+      },
+      {
+        what: 'no site left again: by threshold',
+        metric: 'hubward_gate_transitions_total',
+        labels: { to: 'fail' },
+        max: 0,
+      },
     ],
   },
   {
+    id: 'drain',
     title: 'An operator drains Amsterdam',
     do: [
       { do: 'sessions', as: 'begun', caller: 'chat', count: 4 },
       { do: 'drain', site: 'ams', forText: '5m', reason: 'pump test' },
+      { do: 'await', site: 'ams', what: 'hubward says so', state: 'draining', withinMs: 10_000 },
       untilAt('settling', 'fra', 10_000),
       probe('new', 'chat'),
       { do: 'resume', as: 'resumed', sessions: 'begun' },
@@ -186,6 +269,7 @@ export const CHAPTERS: readonly Chapter[] = [
     ],
   },
   {
+    id: 'spoof',
     title: 'A client that sends its own routing header',
     do: [probe('liar', 'liar')],
     expect: [
@@ -198,6 +282,7 @@ export const CHAPTERS: readonly Chapter[] = [
     ],
   },
   {
+    id: 'killed',
     title: 'hubward is killed: chat goes on inside its residency, jobs are refused',
     do: [
       probe('job-before', 'job', 4),
@@ -236,8 +321,16 @@ export const CHAPTERS: readonly Chapter[] = [
         match: { status: 200, site: ['fra', 'ams'], complete: true },
       },
       { what: 'chat bound to the Emirates stays there', all: 'chat-ae', match: { status: 200, site: 'dxb' } },
-      { what: 'chat bound to where no site is', all: 'chat-ch', match: { status: 503 } },
-      { what: 'jobs are refused', all: 'job', match: { status: 503, site: '' } },
+      {
+        what: 'chat bound to where no site is',
+        all: 'chat-ch',
+        match: { status: 503, site: '', type: PROBLEM, retryAfter: true },
+      },
+      {
+        what: 'jobs are refused',
+        all: 'job',
+        match: { status: 503, site: '', refusal: 'hubward-down', type: PROBLEM, retryAfter: true },
+      },
       {
         what: 'routing headers of a client still lead nowhere',
         all: 'liar',

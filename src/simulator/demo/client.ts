@@ -29,6 +29,10 @@ export interface ChatSeen {
   readonly hubward: Readonly<Record<string, string>>
   /** Why it was refused, in the words of the refusal's body; empty where it was not. */
   readonly refusal: string
+  /** The content type without parameters; empty where no answer came. */
+  readonly type: string
+  /** What Retry-After says in seconds, or null. */
+  readonly retryAfterS: number | null
   readonly ttftMs: number | null
   readonly totalMs: number
   readonly tokens: number
@@ -68,6 +72,8 @@ interface Draft {
   model: string
   hubward: Record<string, string>
   refusal: string
+  type: string
+  retryAfterS: number | null
   ttftMs: number | null
   tokens: number
   complete: boolean
@@ -82,6 +88,8 @@ const chat = (call: ChatCall, agent: Agent): Chat => {
     model: '',
     hubward: {},
     refusal: '',
+    type: '',
+    retryAfterS: null,
     ttftMs: null,
     tokens: 0,
     complete: false,
@@ -122,6 +130,8 @@ const chat = (call: ChatCall, agent: Agent): Chat => {
     draft.status = res.statusCode ?? 0
     draft.site = String(res.headers['x-site'] ?? '')
     draft.hubward = hubwardHeaders(res)
+    draft.type = (res.headers['content-type'] ?? '').split(';', 1)[0]!
+    draft.retryAfterS = res.headers['retry-after'] === undefined ? null : Number(res.headers['retry-after'])
     const read = readerFor(res, draft, token)
     let bytes = 0
     res.on('data', (part: Buffer) => {

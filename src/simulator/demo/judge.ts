@@ -1,4 +1,4 @@
-import type { Expectation, Match } from './chapter.ts'
+import type { Expectation, Match, When } from './chapter.ts'
 import type { ChatSeen } from './client.ts'
 import type { Row } from './story.ts'
 
@@ -8,6 +8,12 @@ export interface Evidence {
   readonly seen: Readonly<Record<string, readonly ChatSeen[]>>
   /** Chat requests by site and residency class since the chapter began; `''` is the sum. */
   readonly arrived: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** Epoch milliseconds of the moments that orders name. */
+  readonly moments?: Readonly<Record<string, number>>
+  /** By how much a number of hubward's grew since the chapter began. */
+  readonly grown?: (metric: string, labels: Readonly<Record<string, string>> | undefined) => number
+  /** Chat requests by site that came since the chapter began and were never answered. */
+  readonly unanswered?: Readonly<Record<string, number>>
 }
 
 /** Whether an answer is as asked. */
@@ -18,7 +24,11 @@ export const matches = (seen: ChatSeen, match: Match): boolean =>
   fits(seen.hubward.action ?? '', match.action) &&
   fits(seen.hubward.reason ?? '', match.reason) &&
   fits(seen.refusal, match.refusal) &&
-  fits(seen.complete, match.complete)
+  fits(seen.complete, match.complete) &&
+  fits(seen.error ?? '', match.error) &&
+  fits(seen.hubward.model ?? '', match.told) &&
+  fits(seen.type, match.type) &&
+  fits((seen.retryAfterS ?? 0) >= 1, match.retryAfter)
 
 const fits = <T>(value: T, wanted: T | readonly T[] | undefined): boolean =>
   wanted === undefined || (Array.isArray(wanted) ? wanted.includes(value) : value === wanted)
@@ -42,6 +52,9 @@ export const asked = (match: Match): string =>
   Object.entries(match)
     .map(([field, value]) => {
       if (field === 'complete') return value === true ? 'complete' : 'not complete'
+      if (field === 'retryAfter') return value === true ? 'Retry-After' : 'no Retry-After'
+      if (field === 'told') return `told ${value}`
+      if (field === 'error' && value === '') return 'no error'
       const text = Array.isArray(value) ? value.join(' or ') : String(value)
       return field === 'status' || field === 'site' ? text : `${field} ${text}`
     })
@@ -60,13 +73,13 @@ const inside = (value: number, min: number | undefined, max: number | undefined)
 export const judge = (expectation: Expectation, evidence: Evidence): Row => {
   const { what } = expectation
   if ('all' in expectation) {
-    const seen = evidence.seen[expectation.all] ?? []
+    const seen = during(evidence.seen[expectation.all], expectation, evidence) ?? []
     const ok = seen.length > 0 && seen.every((one) => matches(one, expectation.match))
     return { what, expected: asked(expectation.match), seen: summary(seen), ok }
   }
   if ('count' in expectation) {
     const { match, min, max } = expectation
-    const seen = evidence.seen[expectation.count]
+    const seen = during(evidence.seen[expectation.count], expectation, evidence)
     const count = (seen ?? []).filter((one) => matches(one, match)).length
     return {
       what,
@@ -86,8 +99,41 @@ export const judge = (expectation: Expectation, evidence: Evidence): Row => {
       ok: counts !== undefined && inside(count, min, max),
     }
   }
+  if ('metric' in expectation) {
+    const { metric, labels, min, max } = expectation
+    const grown = evidence.grown?.(metric, labels)
+    return {
+      what,
+      expected: `${metric} ${between(min, max)}`,
+      seen: grown === undefined ? 'hubward was not asked' : String(grown),
+      ok: grown !== undefined && inside(grown, min, max),
+    }
+  }
+  if ('unanswered' in expectation) {
+    const { unanswered: site, by } = expectation
+    const clients = by.flatMap((as) => evidence.seen[as] ?? []).filter(({ error }) => error === 'timeout').length
+    const held = evidence.unanswered?.[site]
+    return {
+      what,
+      expected: `as many clients as requests at ${site}, at least 1`,
+      seen: `${clients} clients, ${held ?? 'no'} requests`,
+      ok: clients > 0 && clients === held,
+    }
+  }
   return rampRow(expectation, evidence.seen[expectation.ramp] ?? [])
 }
+
+/** The answers that are meant, by when their requests began. A moment that nobody has seen means nothing fits. */
+const during = (
+  seen: readonly ChatSeen[] | undefined,
+  { before, since }: When,
+  { moments = {} }: Evidence,
+): readonly ChatSeen[] | undefined =>
+  seen?.filter(
+    ({ at }) =>
+      (before === undefined || at < (moments[before] ?? -Infinity)) &&
+      (since === undefined || at >= (moments[since] ?? Infinity)),
+  )
 
 /** Shares by window of time; a window without answers has none. */
 export const shares = (seen: readonly ChatSeen[], match: Match, windows: number): number[] => {

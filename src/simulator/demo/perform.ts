@@ -3,6 +3,7 @@ import type { Command } from '../commands.ts'
 import { BIG_MODEL, CALLERS, type CallerName } from './cast.ts'
 import type { Chapter, Step } from './chapter.ts'
 import type { Chat, ChatClient, ChatSeen } from './client.ts'
+import type { Numbers, TargetSeen } from './hubward-view.ts'
 import { asked, judge, matches, summary } from './judge.ts'
 import type { Story } from './story.ts'
 import { closedLoop, openLoop, type Traffic } from './traffic.ts'
@@ -20,6 +21,12 @@ export interface Stage {
   undrain(site: string): Promise<void>
   killHubward(): Promise<void>
   startHubward(): Promise<void>
+  /** hubward's own numbers; rejects while it does not answer. */
+  numbers?(): Promise<Numbers>
+  /** What hubward says of a site once it is as asked, or when the time is over; undefined if it says nothing. */
+  target?(site: string, holds: (seen: TargetSeen) => boolean, withinMs: number): Promise<TargetSeen | undefined>
+  /** Chat requests by site since then (epoch milliseconds) that it never answered, once none is under way. */
+  unanswered?(site: string, since: number): Promise<number>
   readonly clock?: SiteClock
 }
 
@@ -44,6 +51,7 @@ export class Performance {
   readonly #streams = new Map<string, Chat[]>()
   readonly #steady = new Map<string, Traffic>()
   #seen: Record<string, readonly ChatSeen[]> = {}
+  #moments: Record<string, number> = {}
   #count = 0
 
   constructor(stage: Stage, story: Story) {
@@ -56,13 +64,27 @@ export class Performance {
   async play(chapter: Chapter): Promise<void> {
     this.#story.chapter(chapter.title)
     this.#seen = {}
-    const before = await this.#arrivals()
+    this.#moments = {}
+    const began = epochNow()
+    const [before, numbersBefore] = await Promise.all([this.#arrivals(), this.#numbers()])
     for (const step of chapter.do) await this.#step(step)
-    const after = await this.#arrivals()
+    const [after, numbersAfter] = await Promise.all([this.#arrivals(), this.#numbers()])
     const arrived = Object.fromEntries(
       Object.entries(after).map(([site, counts]) => [site, since(counts, before[site] ?? {})]),
     )
-    for (const expectation of chapter.expect) this.#story.row(judge(expectation, { seen: this.#seen, arrived }))
+    const grown =
+      numbersBefore === undefined || numbersAfter === undefined
+        ? undefined
+        : (metric: string, labels: Readonly<Record<string, string>> | undefined) =>
+            numbersAfter(metric, labels) - numbersBefore(metric, labels)
+    const unanswered = await this.#unanswered(chapter, began)
+    const evidence = { seen: this.#seen, arrived, moments: this.#moments, unanswered, ...(grown && { grown }) }
+    for (const expectation of chapter.expect) this.#story.row(judge(expectation, evidence))
+  }
+
+  /** Leaves the sites as a chapter would, and asks nothing: for chapters that are not played. */
+  async skip(chapter: Chapter): Promise<void> {
+    for (const step of chapter.do) if (step.do === 'order') await this.#stage.order(step.site, step.command)
   }
 
   /** Ends whatever traffic is still under way. */
@@ -76,6 +98,16 @@ export class Performance {
     return Object.fromEntries(this.#stage.sites.map((site, index) => [site, counts[index]!]))
   }
 
+  async #numbers(): Promise<Numbers | undefined> {
+    return this.#stage.numbers?.().catch(() => undefined)
+  }
+
+  async #unanswered(chapter: Chapter, since: number): Promise<Record<string, number>> {
+    const sites = chapter.expect.flatMap((one) => ('unanswered' in one ? [one.unanswered] : []))
+    const counts = await Promise.all(sites.map(async (site) => this.#stage.unanswered?.(site, since) ?? 0))
+    return Object.fromEntries(sites.map((site, index) => [site, counts[index]!]))
+  }
+
   async #step(step: Step): Promise<void> {
     const stage = this.#stage
     switch (step.do) {
@@ -83,7 +115,9 @@ export class Performance {
         return this.#story.say(step.text)
       case 'order':
         this.#story.say(`${step.site} is told: ${JSON.stringify(step.command)}`)
-        return stage.order(step.site, step.command)
+        await stage.order(step.site, step.command)
+        if (step.as !== undefined) this.#moments[step.as] = epochNow()
+        return
       case 'send':
         return this.#keep(step.as, await this.#burst(step.clients, step.count, () => this.#ask(step.caller)))
       case 'sessions': {
@@ -106,6 +140,8 @@ export class Performance {
         return
       case 'until':
         return this.#until(step)
+      case 'await':
+        return this.#await(step)
       case 'steady':
         this.#steady.set(
           step.as,
@@ -153,6 +189,20 @@ export class Performance {
     })
   }
 
+  async #await(step: Extract<Step, { do: 'await' }>): Promise<void> {
+    const { site, what, state, failing, withinMs } = step
+    const holds = (seen: TargetSeen) =>
+      (state === undefined || seen.state === state) &&
+      (failing === undefined || seen.failing.some(({ signal }) => signal === failing))
+    const seen = await this.#stage.target?.(site, holds, withinMs)
+    this.#story.row({
+      what,
+      expected: [state, failing === undefined ? undefined : `out by ${failing}`].filter(Boolean).join(', '),
+      seen: seen === undefined ? 'hubward says nothing' : [seen.state, seen.cause, ...outBy(seen)].join(', '),
+      ok: seen !== undefined && holds(seen),
+    })
+  }
+
   async #inSessions(caller: CallerName, sessions: readonly Session[]): Promise<ChatSeen[]> {
     return Promise.all(
       sessions.map(async (session) => {
@@ -195,6 +245,12 @@ export class Performance {
     return this.#count
   }
 }
+
+const outBy = ({ failing }: TargetSeen): string[] =>
+  failing.length === 0 ? [] : [`out by ${[...new Set(failing.map(({ signal }) => signal))].join(', ')}`]
+
+/** The scale on which answers are dated. */
+const epochNow = (): number => performance.timeOrigin + performance.now()
 
 const since = (
   now: Readonly<Record<string, number>>,

@@ -13,3 +13,19 @@ export const arrivalsOf = async (controlUrl: string): Promise<Record<string, num
   const { byResidency } = (await answer.json()) as { byResidency: Record<string, number> }
   return { ...byResidency, '': Object.values(byResidency).reduce((sum, count) => sum + count, 0) }
 }
+
+/**
+ * The chat requests that came to a site since then (epoch milliseconds) and that it never answered to their end, once
+ * none of them is under way any more; at the latest after two seconds, as it is then.
+ */
+export const unansweredOf = async (controlUrl: string, since: number): Promise<number> => {
+  const end = performance.now() + 2_000
+  for (;;) {
+    const answer = await fetch(`${controlUrl}/requests`)
+    const { last } = (await answer.json()) as { last: readonly { at: number; outcome: number | string }[] }
+    const meant = last.filter(({ at }) => at >= since)
+    if (meant.every(({ outcome }) => outcome !== 'pending') || performance.now() > end)
+      return meant.filter(({ outcome }) => outcome === 'aborted').length
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

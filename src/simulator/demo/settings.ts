@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import { CAST, RESIDENCY_HOSTS } from './cast.ts'
+
+/** Where the demo keeps what it writes. */
+export interface Folders {
+  readonly documents: string
+  readonly state: string
+  readonly socket: string
+  readonly envoyConfig: string
+  readonly adminFile: string
+  readonly hubwardConfig: string
+  readonly overrides: string
+  readonly journal: string
+}
+
+/** The places inside the demo's temporary folder. */
+export const foldersIn = (folder: string): Folders => ({
+  documents: join(folder, 'documents'),
+  state: join(folder, 'state'),
+  socket: join(folder, 'envoy.sock'),
+  envoyConfig: join(folder, 'envoy.yaml'),
+  adminFile: join(folder, 'envoy-admin'),
+  hubwardConfig: join(folder, 'hubward.json'),
+  overrides: join(folder, 'overrides.json'),
+  journal: join(folder, 'journal'),
+})
+
+/** A document with the ports of the running sites in place of those it names; `urls` by site. */
+export const withEndpoints = (text: string, urls: Readonly<Record<string, string>>): string =>
+  CAST.reduce(
+    (now, { name, documentPort }) => now.replaceAll(`127.0.0.1:${documentPort}`, new URL(urls[name]!).host),
+    text,
+  )
+
+/** The arguments with which `hubward envoy` writes the demo's Envoy configuration; ports are any free ones. */
+export const envoyArguments = (folders: Folders): string[] => [
+  'envoy',
+  ...['--documents', folders.documents],
+  ...['--output', folders.envoyConfig],
+  ...['--listen', '127.0.0.1:0'],
+  ...['--admin', '127.0.0.1:0'],
+  ...['--sidecar', `unix:${folders.socket}`],
+  ...['--access-log', 'none'],
+  ...['--retry-after', '5s'],
+  ...Object.entries(RESIDENCY_HOSTS).flatMap(([name, host]) => ['--residency-host', `${name}=${host}`]),
+]
+
+/** How often hubward asks the sites, in milliseconds: short on purpose. A hang is noticed after about three timeouts. */
+const ASK_EVERY_MS = 250
+
+/** The pool of each site, by the demo's documents. */
+export const targetOf = (site: string): string => (site.startsWith('edge') ? `${site}/l4` : `${site}/h100`)
+
+/** The demo's configuration of `hubward serve`. `urls` by site, addresses are host and port. */
+export const hubwardSettings = (
+  folders: Folders,
+  urls: Readonly<Record<string, string>>,
+  envoyAdmin: string,
+  admin: string,
+): object => ({
+  instance: 'demo',
+  stateDir: folders.state,
+  log: { level: 'info' },
+  listeners: [{ socket: folders.socket }],
+  documents: [{ name: 'documents', dir: folders.documents, owner: 'platform-routing@example.com', poll: '500ms' }],
+  overrides: { file: folders.overrides, owner: 'oncall@example.com', poll: '200ms' },
+  // Everything is kept: the demo is there to be looked at.
+  journal: { dir: folders.journal, share: 1 },
+  admin: { address: admin },
+  drain: '500ms',
+  envoyAdmin: { address: envoyAdmin, intervalMs: ASK_EVERY_MS, timeoutMs: 1_000 },
+  feeds: [
+    {
+      kind: 'probe',
+      name: 'probe',
+      owner: 'dc-ops@example.com',
+      intervalMs: ASK_EVERY_MS,
+      timeoutMs: 400,
+      targets: Object.entries(urls).map(([site, url]) => ({ target: targetOf(site), url: `${url}/health` })),
+    },
+    {
+      kind: 'model-server',
+      name: 'vllm',
+      owner: 'platform-ml@example.com',
+      engine: 'vllm',
+      intervalMs: ASK_EVERY_MS,
+      timeoutMs: 1_000,
+      backoffMsMax: 1_000,
+      // A queue that is filled on order stands still, which on a real server would be a lie.
+      frozenAfter: 0,
+      targets: Object.entries(urls).map(([site, url]) => ({ target: targetOf(site), url: `${url}/metrics` })),
+    },
+  ],
+})
