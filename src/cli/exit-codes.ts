@@ -5,7 +5,7 @@ export const EXIT_CODES = {
   ok: { code: 0, says: 'done; `decide`: route' },
   failure: { code: 1, says: 'it could not be done: a file, an address or hubward itself failed' },
   usage: { code: 2, says: 'the command line cannot be understood' },
-  problems: { code: 3, says: '`validate`, `test`: problems were found' },
+  problems: { code: 3, says: '`validate`, `test`, `envoy`, `doctor`: problems were found' },
   degrade: { code: 10, says: '`decide`: a smaller model would answer' },
   queue: { code: 11, says: '`decide`: the request would be held' },
   delay: { code: 12, says: '`decide`: the request would be told to come back' },

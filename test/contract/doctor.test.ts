@@ -1,6 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import type { EnvoyObject } from '../../src/envoy/config/envoy-object.ts'
@@ -10,7 +13,7 @@ import { CHECKS, diagnose, lookAt } from '../../src/envoy/doctor/doctor.ts'
 import { viewOf } from '../../src/envoy/doctor/view.ts'
 import type { DocumentSet } from '../../src/model/documents.ts'
 import { emeaSet, policyOf } from '../helpers/emea-set.ts'
-import { ask, type RunningEnvoy, startEnvoy } from '../helpers/running-envoy.ts'
+import { ask, childEnvironment, type RunningEnvoy, startEnvoy } from '../helpers/running-envoy.ts'
 import { mutate, type ScriptedAnswer, scriptedExtProc } from '../helpers/scripted-ext-proc.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests break a configuration wherever they like.
@@ -392,6 +395,49 @@ t.test('an admin address is read in the forms that people write', async (t) => {
   t.strictSame(adminAddress('unix:/run/envoy.sock'), { path: '/run/envoy.sock' })
   t.equal(adminAddress('envoy'), undefined)
   t.equal(adminAddress('localhost:99999'), undefined)
+})
+
+t.test('hubward doctor', async (t) => {
+  const run = (...args: string[]) => {
+    const cli = fileURLToPath(new URL('../../src/cli/hubward.ts', import.meta.url))
+    return spawnSync(process.execPath, [cli, 'doctor', ...args], { encoding: 'utf8', env: childEnvironment() })
+  }
+  await withEnvoy(
+    broken(() => undefined),
+    async (envoy) => {
+      // Envoy's admin may also be a unix socket.
+      const path = join(folder, 'admin.sock')
+      const bridge = createServer((near) => {
+        const far = connect(envoy.adminPort, '127.0.0.1')
+        near.on('error', () => far.destroy()).pipe(far)
+        far.on('error', () => near.destroy()).pipe(near)
+      })
+      await new Promise<void>((resolve) => bridge.listen(path, resolve))
+      t.teardown(() => bridge.close())
+      await t.test('reads a unix socket as well', async (t) => {
+        const view = await lookAt({ path })
+        t.strictSame(
+          diagnose(view, documents()).map((one) => one.code),
+          [DOWN],
+        )
+      })
+      await t.test('names what is wrong with its remedy and ends with the code for problems', async (t) => {
+        const { status, stdout } = run('--admin', String(envoy.adminPort))
+        t.equal(status, 3)
+        t.match(stdout, /^error: doctor\/sidecar-down .*\n {2}start hubward.*\nEnvoy 1\.40\.0, 1 connection managers/)
+      })
+      await t.test('says the same as JSON', async (t) => {
+        const { status, stdout } = run('--admin', `127.0.0.1:${envoy.adminPort}`, '--json')
+        t.equal(status, 3)
+        t.match(JSON.parse(stdout), { envoy: '1.40.0', findings: [{ code: DOWN, severity: 'error' }] })
+      })
+    },
+  )
+  t.test('ends with the code for failure where no Envoy answers', async (t) => {
+    const { status, stderr } = run('--admin', join(folder, 'none.sock'))
+    t.equal(status, 1)
+    t.match(stderr, /admin page .*\n {2}start Envoy/)
+  })
 })
 
 t.test('an Envoy that can not be reached is an error that names the page', async (t) => {

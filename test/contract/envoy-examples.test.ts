@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +11,7 @@ import { envoyProblems } from '../../src/envoy/config/envoy-problems.ts'
 import { composeFile, EXAMPLE_OPTIONS, exampleFiles } from '../../src/envoy/config/example-files.ts'
 import { optionsOf } from '../../src/simulator/hubward-site.ts'
 import { istioProxy } from '../helpers/istio-proxy.ts'
-import { validateEnvoy } from '../helpers/running-envoy.ts'
+import { childEnvironment, validateEnvoy } from '../helpers/running-envoy.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const read = (folder: string) =>
@@ -58,6 +59,58 @@ if (set !== null && demo !== null) {
     }
   }
 }
+
+t.test('hubward envoy', async (t) => {
+  const run = (...args: string[]) => {
+    const cli = join(root, 'src', 'cli', 'hubward.ts')
+    const documents = ['--documents', join(root, 'envoy', 'examples', 'documents')]
+    return spawnSync(process.execPath, [cli, 'envoy', ...documents, ...args], {
+      encoding: 'utf8',
+      env: childEnvironment(),
+    })
+  }
+  t.test('writes what Envoy takes, with its options at work', async (t) => {
+    const args =
+      '--listen 127.0.0.1:8000 --admin unix:/tmp/admin.sock --sidecar 127.0.0.1:50051 --sidecar-name hubward ' +
+      '--residency-host eu=eu.test,*.eu.test --residency-host uk=uk.test --unrestricted-default emea ' +
+      '--message-timeout 50ms --hold-max 0 --body-path /v1/chat/completions --health-path none --http2 ' +
+      '--access-log none --retry-after 2m --hops --no-tell-clients --aggregates-max 3'
+    const ca = join(root, 'test', 'fixtures', 'localhost.pem')
+    const { status, stdout } = run(...args.split(' '), '--sidecar-ca', ca)
+    t.equal(status, 0)
+    const config = parse(stdout)
+    t.equal(validateEnvoy(config), undefined)
+    const names = config.static_resources.clusters.map((one: { name: string }) => one.name)
+    t.equal(names.filter((name: string) => name.includes('+')).length, 3)
+    t.match(stdout, /retry-after\n +value: "120"/)
+    t.match(stdout, /message_timeout: 0\.05s/)
+    t.notMatch(stdout, /max_message_timeout/)
+  })
+  t.test('writes an EnvoyFilter, and the pod or the workload for it', async (t) => {
+    t.match(parse(run('--istio', 'gateway', '--vhost', 'llm.example.com:443=eu').stdout), { kind: 'EnvoyFilter' })
+    t.match(parse(run('--istio', 'gateway', '--workload', 'gw').stdout), {
+      kind: 'Deployment',
+      metadata: { name: 'gw' },
+    })
+    const { stdout } = run('--istio', 'sidecar', '--workload', 'gw', '--sidecar', 'hubward.routing.svc:50051')
+    t.match(
+      parseAllDocuments(stdout).map((one) => one.toJS().kind),
+      ['Service', 'Deployment'],
+    )
+  })
+  t.test('refuses what contradicts itself or the documents', async (t) => {
+    t.match(run('--residency', 'eu', '--residency-host', 'uk=uk.test'), { status: 2, stderr: /choose one/ })
+    t.match(run('--sidecar-ca', 'ca.pem'), { status: 2, stderr: /--sidecar-name/ })
+    t.match(run('--istio', 'gateway'), { status: 2, stderr: /--vhost/ })
+    t.match(run('--listen', 'nowhere'), { status: 2, stderr: /host:port/ })
+    t.match(run('--residency', 'us'), {
+      status: 3,
+      stdout: '',
+      stderr: /envoy\/unknown-residency.*\n +known: emea, eu/,
+    })
+    t.match(run('--documents', '/none'), { status: 3, stdout: '' })
+  })
+})
 
 t.test('docker-compose.yml', async (t) => {
   // biome-ignore lint/suspicious/noExplicitAny: a file of any shape.
