@@ -70,7 +70,7 @@ const runSuite = async (suite: Suite): Promise<Result> => {
     if (indent === '') {
       seen.add(name)
       if (/skip|todo/i.test(directive)) result.complaints.push(`${name}: not run:${directive}`)
-      if (ok === 'not ok') result.complaints.push(`${name}: failed`)
+      if (ok === 'not ok') result.complaints.push(`${name}: failed; see ${report}`)
       return
     }
     if (/# (skip|todo)/i.test(directive)) result.complaints.push(`${name}: not run:${directive}`)
