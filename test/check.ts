@@ -7,7 +7,7 @@ const ROOT = join(import.meta.dirname, '..')
 const bin = (name: string, ...path: string[]): string => join(ROOT, 'node_modules', name, ...path)
 
 const CHECKS: readonly (readonly [name: string, script: string, ...args: string[]])[] = [
-  ['biome', bin('@biomejs/biome', 'bin', 'biome'), 'ci', '--error-on-warnings'],
+  ['biome', bin('@biomejs/biome', 'bin', 'biome'), 'ci', '--error-on-warnings', '--colors=off'],
   ['types', bin('typescript', 'bin', 'tsc'), '-p', 'tsconfig.json'],
   ['dead code', bin('knip', 'bin', 'knip.js')],
   ['rules of the house', join(ROOT, 'test', 'run.ts'), 'test/tidy/'],
