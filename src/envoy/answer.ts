@@ -1,9 +1,10 @@
 import type { Decision } from '../model/decision.ts'
 import { HEADERS, MARKER_DEFAULT } from '../model/headers.ts'
 import { siteOf } from '../model/names.ts'
-import { refusalForm } from './refusal-body.ts'
+import { isRefusal, refusalForm } from './refusal-body.ts'
 import { rewriteModel } from './rewrite-model.ts'
 import { encodeCheckResponse } from './wire/ext-authz-response.ts'
+import type { ProcessingKind } from './wire/ext-proc-request.ts'
 import { encodeProcessingResponse, type HeaderMutation } from './wire/ext-proc-response.ts'
 
 /** What an answer carries beside the decision. */
@@ -41,44 +42,45 @@ export const processingAnswer = (
   phase: 'request_headers' | 'request_body',
   extras: AnswerExtras = {},
 ): Buffer => {
-  if (decision.action === 'delay' || decision.action === 'deny') {
-    const form = refusalForm(decision)
+  if (isRefusal(decision)) {
+    const { status, headers, body } = refusalForm(decision)
     return encodeProcessingResponse({
       kind: 'immediate',
-      status: form.status,
-      headers: [...form.headers, ...decisionHeaders(decision)],
-      body: form.body,
+      status,
+      headers: [...headers, ...decisionHeaders(decision)],
+      body,
+      // Envoy's access log shows it as RESPONSE_CODE_DETAILS.
       details: `hubward_${decision.action}_${decision.reason}`,
     })
   }
   const set = decisionHeaders(decision, extras)
-  if (phase === 'request_headers')
-    return encodeProcessingResponse({ kind: phase, mutation: { set }, clearRouteCache: true })
-  const rewritten =
-    decision.action === 'degrade' && decision.rewriteBody && extras.body !== undefined
+  const body =
+    phase === 'request_body' && decision.action === 'degrade' && decision.rewriteBody && extras.body !== undefined
       ? rewriteModel(extras.body, decision.model)
       : undefined
-  if (rewritten === undefined)
-    return encodeProcessingResponse({ kind: phase, mutation: { set }, clearRouteCache: true })
+  if (body === undefined) return encodeProcessingResponse({ kind: phase, mutation: { set }, clearRouteCache: true })
   // Envoy refuses a body of another length than the header says.
-  const mutation: HeaderMutation = { set: [...set, ['content-length', String(rewritten.length)]] }
-  return encodeProcessingResponse({ kind: phase, mutation, clearRouteCache: true, body: rewritten })
+  const mutation: HeaderMutation = { set: [...set, ['content-length', String(body.length)]] }
+  return encodeProcessingResponse({ kind: 'request_body', mutation, clearRouteCache: true, body })
 }
 
-/** The bytes of the ext_authz answer to a decision. */
+/** The bytes of the ext_authz answer to a decision. ext_authz can't rewrite a body. */
 export const checkAnswer = (decision: Decision, extras: AnswerExtras = {}): Buffer => {
-  if (decision.action === 'delay' || decision.action === 'deny') {
-    const form = refusalForm(decision)
-    return encodeCheckResponse({
-      kind: 'denied',
-      status: form.status,
-      headers: [...form.headers, ...decisionHeaders(decision)],
-      body: form.body,
-    })
-  }
-  return encodeCheckResponse({ kind: 'ok', set: decisionHeaders(decision, extras) })
+  if (!isRefusal(decision)) return encodeCheckResponse({ kind: 'ok', set: decisionHeaders(decision, extras) })
+  const { status, headers, body } = refusalForm(decision)
+  return encodeCheckResponse({ kind: 'denied', status, headers: [...headers, ...decisionHeaders(decision)], body })
+}
+
+type Passed = Exclude<ProcessingKind, 'other'>
+
+const PASSED: Readonly<Record<Passed, Buffer>> = {
+  request_headers: encodeProcessingResponse({ kind: 'request_headers' }),
+  response_headers: encodeProcessingResponse({ kind: 'response_headers' }),
+  request_body: encodeProcessingResponse({ kind: 'request_body' }),
+  response_body: encodeProcessingResponse({ kind: 'response_body' }),
+  request_trailers: encodeProcessingResponse({ kind: 'request_trailers' }),
+  response_trailers: encodeProcessingResponse({ kind: 'response_trailers' }),
 }
 
 /** An answer that changes nothing: the phase is passed on as it came. */
-export const passOn = (phase: 'request_headers' | 'response_headers' | 'request_body'): Buffer =>
-  encodeProcessingResponse({ kind: phase })
+export const passOn = (phase: Passed): Buffer => PASSED[phase]

@@ -2,18 +2,30 @@
 export interface StreamState {
   /** The headers phase, where the decision waits for the body. */
   waiting?: unknown
+  /** Whether the decision of this stream has been given. */
+  decided?: boolean
 }
 
+/** Ends the stream well and without an answer: Envoy goes on with the request as it then stands. */
+export const END = 'end'
+
 /** Answers one ProcessingRequest with one ProcessingResponse, both as bytes; undefined says nothing. */
-export type ProcessHandler = (message: Buffer, stream: StreamState) => Buffer | undefined
+export type ProcessHandler = (message: Buffer, stream: StreamState) => Buffer | typeof END | undefined
 
 /** Answers one CheckRequest with one CheckResponse, both as bytes. */
 export type CheckHandler = (message: Buffer) => Buffer
 
-/** The two functions that a transport calls. Whatever they throw, the transport ends the stream with INTERNAL. */
+/** Which of Envoy's two protocols. */
+export type Protocol = 'ext_proc' | 'ext_authz'
+
+/**
+ * The functions that a transport calls. When one throws, the transport ends that call with INTERNAL: Envoy then applies
+ * the failure mode of the route, so that chat goes on to its default and jobs are refused. An empty answer would count
+ * as a decision, and a stream that ends well fails open on every route.
+ */
 export interface Handlers {
   readonly process: ProcessHandler
   readonly check: CheckHandler
-  /** Hears of each exception and of each message that could not be read. */
-  readonly failed: (error: unknown, where: 'ext_proc' | 'ext_authz') => void
+  /** Hears of each exception and of each message that could not be read. Must not throw. */
+  readonly failed: (error: unknown, where: Protocol) => void
 }

@@ -11,24 +11,27 @@ export interface RefusalForm {
   readonly body: string
 }
 
+/** A decision that sends the request nowhere. */
+export type Refused = Extract<Decision, { readonly action: 'queue' | 'delay' | 'deny' }>
+
+/** Whether the client gets a refusal. A hold that nothing can hold is one: come back when it would have ended. */
+export const isRefusal = (decision: Decision): decision is Refused =>
+  decision.action === 'delay' || decision.action === 'deny' || decision.action === 'queue'
+
 /**
  * A refused, delayed or held request as problem+json (RFC 9457) that carries the whole reason, with the `error` object
  * that OpenAI clients read beside it.
  */
-export const refusalForm = (decision: Decision & { readonly action: 'delay' | 'deny' }): RefusalForm => {
-  const retryAfterS =
-    decision.retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(decision.retryAfterMs / 1000))
-  const first = decision.because[0]
-  const detail =
-    first === undefined
-      ? `${REASONS[decision.reason]}.`
-      : `${REASONS[decision.reason]}: ${first.target} ${first.constraint} ${first.measured ?? 'unknown'}${first.limit === undefined ? '' : `, wanted ${first.op ?? '=='} ${first.limit}`}${first.unit === undefined || first.unit === '' ? '' : ` ${first.unit}`}.`
-  const title =
-    decision.action === 'delay' ? 'Come back later' : decision.status === 403 ? 'Not allowed' : 'Not available now'
+export const refusalForm = (decision: Refused): RefusalForm => {
+  const status = decision.action === 'queue' ? 503 : decision.status
+  const waitMs = decision.action === 'queue' ? decision.holdMsMax : decision.retryAfterMs
+  // Rounded up: a client that comes back a moment too early is refused again.
+  const retryAfterS = waitMs === undefined ? undefined : Math.max(1, Math.ceil(waitMs / 1_000))
+  const detail = detailOf(decision)
   const body = {
     type: `https://hubward.dev/reasons/${decision.reason}`,
-    title,
-    status: decision.status,
+    title: TITLES[decision.action === 'deny' && status !== 403 ? 'unavailable' : decision.action],
+    status,
     detail,
     instance: `/v1/decisions/${decision.id}`,
     action: decision.action,
@@ -40,12 +43,7 @@ export const refusalForm = (decision: Decision & { readonly action: 'delay' | 'd
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
     error: {
       message: detail,
-      type:
-        decision.status === 403
-          ? 'permission_error'
-          : decision.status === 429
-            ? 'rate_limit_error'
-            : 'service_unavailable_error',
+      type: ERROR_TYPES[status] ?? 'service_unavailable_error',
       code: decision.reason,
       param: null,
     },
@@ -55,5 +53,22 @@ export const refusalForm = (decision: Decision & { readonly action: 'delay' | 'd
     headers.push(['retry-after', String(retryAfterS)])
     if (retryAfterS > SHOULD_RETRY_MAX_S) headers.push(['x-should-retry', 'false'])
   }
-  return { status: decision.status, headers, body: JSON.stringify(body) }
+  return { status, headers, body: JSON.stringify(body) }
+}
+
+const TITLES = {
+  queue: 'Come back soon',
+  delay: 'Come back later',
+  deny: 'Not allowed',
+  unavailable: 'Not available now',
+} as const
+
+const ERROR_TYPES: Readonly<Record<number, string>> = { 403: 'permission_error', 429: 'rate_limit_error' }
+
+/** The reason in words, with the first thing that stood in the way: `...: ams/h100 queue.depth 41, wanted <= 40 requests.` */
+const detailOf = ({ reason, because: [first] }: Refused): string => {
+  if (first === undefined) return `${REASONS[reason]}.`
+  const limit = first.limit === undefined ? '' : `, wanted ${first.op ?? '=='} ${first.limit}`
+  const unit = first.unit === undefined || first.unit === '' ? '' : ` ${first.unit}`
+  return `${REASONS[reason]}: ${first.target} ${first.constraint} ${first.measured ?? 'unknown'}${limit}${unit}.`
 }

@@ -1,0 +1,78 @@
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
+import { END, type Handlers, type StreamState } from './handlers.ts'
+
+const same = (bytes: Buffer): Buffer => bytes
+// Messages stay bytes here: a codec that threw inside grpc-js would answer before the handler hears of it.
+const method = (path: string, stream: boolean) => ({
+  path,
+  requestStream: stream,
+  responseStream: stream,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+})
+
+/** The definition of envoy.service.ext_proc.v3.ExternalProcessor, messages as bytes. */
+export const EXT_PROC_SERVICE = { Process: method('/envoy.service.ext_proc.v3.ExternalProcessor/Process', true) }
+
+/** The definition of envoy.service.auth.v3.Authorization, messages as bytes. */
+export const EXT_AUTHZ_SERVICE = { Check: method('/envoy.service.auth.v3.Authorization/Check', false) }
+
+/** How many calls are being answered. */
+export interface Active {
+  count: number
+}
+
+const INTERNAL = { code: status.INTERNAL, details: 'hubward could not answer' }
+
+/** What answers ext_proc: one stream for each request of a client. */
+export const extProcService = (handlers: Handlers, active: Active): UntypedServiceImplementation => ({
+  Process(call: ServerDuplexStream<Buffer, Buffer>) {
+    const state: StreamState = {}
+    let open = true
+    active.count += 1
+    const ended = (): void => {
+      if (!open) return
+      open = false
+      active.count -= 1
+    }
+    // Envoy ends every stream by a reset, also after a good answer: `cancelled` is the normal end and no error.
+    call.on('cancelled', ended).on('close', ended).on('error', ended)
+    call.on('end', () => {
+      call.end()
+      ended()
+    })
+    // A peer that asks and never reads must not fill the memory with answers.
+    call.on('drain', () => call.resume())
+    call.on('data', (message: Buffer) => {
+      if (!open) return
+      try {
+        const answer = handlers.process(message, state)
+        if (answer === END) {
+          call.end()
+          ended()
+        } else if (answer !== undefined && !call.write(answer)) call.pause()
+      } catch (error) {
+        handlers.failed(error, 'ext_proc')
+        call.emit('error', Object.assign(new Error(INTERNAL.details), INTERNAL))
+      }
+    })
+  },
+})
+
+/** What answers ext_authz. */
+export const extAuthzService = (handlers: Handlers, active: Active): UntypedServiceImplementation => ({
+  Check(call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
+    active.count += 1
+    try {
+      done(null, handlers.check(call.request))
+    } catch (error) {
+      handlers.failed(error, 'ext_authz')
+      done(INTERNAL)
+    } finally {
+      active.count -= 1
+    }
+  },
+})
