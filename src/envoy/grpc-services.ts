@@ -1,4 +1,4 @@
-import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import { END, type Handlers, type StreamState } from './handlers.ts'
 

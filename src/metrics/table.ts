@@ -22,7 +22,11 @@ export const METRICS = {
     labels: [],
     says: 'time from the message of Envoy to our answer, reading of facts and writing included',
   },
-  hubward_messages_total: { type: 'counter', labels: ['transport'], says: 'messages of Envoy, by ext_proc or ext_authz' },
+  hubward_messages_total: {
+    type: 'counter',
+    labels: ['transport'],
+    says: 'messages of Envoy, by ext_proc or ext_authz',
+  },
   hubward_handler_errors_total: {
     type: 'counter',
     labels: ['transport'],
