@@ -3,6 +3,7 @@ import { completionsCommand } from './commands/completions.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
 import { schemaCommand } from './commands/schema.ts'
+import { serveCommand } from './commands/serve.ts'
 import { versionCommand } from './commands/version.ts'
 
 /** Adds a command to the program. */
@@ -10,6 +11,7 @@ export type AddCommand = (program: Command) => void
 
 /** Every command, in the order of `hubward --help`. To add one, add its file in commands/ and its row here. */
 export const COMMANDS = {
+  serve: serveCommand,
   envoy: envoyCommand,
   doctor: doctorCommand,
   schema: schemaCommand,

@@ -1,0 +1,236 @@
+import { startAdmin } from './admin/server.ts'
+import { systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { compileCondition } from './documents/conditions.ts'
+import { emptySnapshot, fold } from './engine/fold.ts'
+import { mergeSets } from './engine/programs.ts'
+import { ENGINE_VERSION } from './engine/version.ts'
+import { type EnvoyServer, startEnvoyServer } from './envoy/grpc-server.ts'
+import { openFeeds } from './feeds/feeds.ts'
+import { openJournal } from './journal/journal.ts'
+import { isJobClass } from './journal/sampling.ts'
+import { type Log, transitions } from './log.ts'
+import { shareOf } from './math/choice.ts'
+import { createMetrics } from './metrics.ts'
+import type { Change } from './model/change.ts'
+import { problemText } from './model/problem.ts'
+import { compileFacts, type ReadFacts } from './request/facts.ts'
+import { openGeo } from './request/geo.ts'
+import { countEvent, logEvent } from './sidecar/events.ts'
+import { countingHandlers } from './sidecar/handlers.ts'
+import { createJudge, type Made } from './sidecar/judge.ts'
+import { openKeys } from './sidecar/keys.ts'
+import { observe } from './sidecar/observe.ts'
+import { recordOf } from './sidecar/record.ts'
+import { siteReady } from './sidecar/site-ready.ts'
+import { openSources } from './sidecar/sources.ts'
+import { createTally } from './sidecar/tally.ts'
+import { warmUp } from './sidecar/warm-up.ts'
+import { createStore } from './store.ts'
+
+/** A running hubward. */
+export interface Sidecar {
+  /** What Envoy is served on, `unix:/path` or `host:port`. */
+  readonly addresses: readonly string[]
+  readonly adminUrl: string
+  /** Keeps answering until Envoy has gone or the configured time is over, then ends everything. */
+  readonly stop: () => Promise<void>
+}
+
+/** How often time passes for the snapshot. */
+const TICK_MS = 1_000
+
+/**
+ * Starts hubward: plain calls, in the order in which one thing needs another. Rejects, with nothing left running, if it
+ * can't listen; documents that can't be used are no reason, they are told and waited for.
+ */
+export const startSidecar = async (config: Config, log: Log, version: string): Promise<Sidecar> => {
+  const clock = systemClock()
+  const metrics = createMetrics({ process: true })
+  const say = transitions()
+  const bug = (error: unknown, where: string): void => {
+    metrics.add('hubward_internal_errors_total', 1, where)
+    say(`bug ${where}`, String(error), () => log.error({ err: error, where }, `a mistake of ours in ${where}`))
+  }
+  const session = openKeys(config.keys.sessionFile, config.stateDir, 'session')
+  const hopKeys = config.hops ? openKeys(config.keys.hopFile, config.stateDir, 'hop') : undefined
+  if (session.made)
+    log.info('session tokens are signed with a key of our own; several hubwards need the same keys.sessionFile')
+  const hops = hopKeys === undefined ? undefined : { keys: hopKeys.keys, instance: config.instance }
+  const geo = await openGeo({
+    ...config.geo,
+    onProblem: (problem) => say(`geo ${problem.path}`, problem.message, () => log.warn(problemText(problem))),
+  })
+
+  // The one variable, and what hears of its changes.
+  const store = createStore({
+    initial: emptySnapshot(compileCondition),
+    fold: timed(metrics),
+    onError: (error, where) => bug(error, where),
+  })
+  const tally = createTally(config.sidecars)
+  let readFacts: ReadFacts = compileFacts([], [])
+  let targetOfCluster: ReadonlyMap<string, string> = new Map()
+  const journal = openJournal<Made>({
+    ...config.journal,
+    clock,
+    instance: config.instance,
+    version,
+    isJob: (name) => isJobClass(name, store.current.programs.classes.get(name)?.doc),
+    chance: (requestId) => shareOf(requestId, 'journal'),
+    record: recordOf,
+    known: (label) => (label === 'class' ? new Set(store.current.programs.classes.keys()) : undefined),
+    onState: (stream, failing, detail) =>
+      log[failing ? 'error' : 'info'](
+        { stream },
+        failing ? `the journal of ${stream} can't be written: ${detail}` : `the journal of ${stream} is written again`,
+      ),
+    onError: (error) => bug(error, 'journal'),
+  })
+  let admin: Awaited<ReturnType<typeof startAdmin>> | undefined
+  store.subscribe((snapshot, events, change) => {
+    if (change.kind === 'documents-accepted') {
+      const set = mergeSets(snapshot.data.sets)
+      readFacts = compileFacts(set.factSources, set.residencies, {
+        classes: set.classes,
+        geo: geo.lookup,
+        sessionKeys: session.keys,
+        ...(hops === undefined ? {} : { hops }),
+      })
+      targetOfCluster = new Map(snapshot.programs.targets.map((target) => [target.cluster, target.name]))
+      metrics.know('class', snapshot.programs.classes.keys())
+      metrics.know('target', snapshot.data.targets)
+    }
+    if (change.kind === 'overrides-accepted') metrics.add('hubward_source_changes_total', 1, change.source, 'accepted')
+    for (const event of events) {
+      journal.event(event)
+      countEvent(metrics, event)
+      logEvent(log, event, say)
+    }
+    if (change.kind === 'documents-accepted' || change.kind === 'documents-refused') sources.lookAgain(change.source)
+    admin?.changed()
+  })
+  const apply = (change: Change): void => store.apply(change)
+
+  const feeds = openFeeds(config.feeds, config.envoyAdmin, {
+    clock,
+    apply,
+    dispatched: (target) => tally.dispatched[target] ?? 0,
+    targetOf: (cluster) => targetOfCluster.get(cluster),
+    turned: (status, failing) =>
+      log[failing ? 'warn' : 'info'](
+        { source: status.name, owner: status.owner },
+        failing ? `${status.name} fails: ${status.refusal[0]?.message ?? 'no answer'}` : `${status.name} answers again`,
+      ),
+    bug: (error, source) => bug(error, `feed ${source}`),
+  })
+  const sources = openSources(config, {
+    now: clock.now,
+    apply,
+    data: () => store.current.data,
+    feeds: () => feeds.statuses(),
+    log,
+  })
+  await sources.start()
+  feeds.start()
+  const ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
+  const statuses = () => [...sources.statuses(), ...feeds.statuses()]
+
+  // The request path.
+  let stopping = false
+  let server: EnvoyServer | undefined
+  const judgeParts = {
+    clock,
+    current: () => store.current,
+    readFacts: () => readFacts,
+    tally,
+    metrics,
+    journal,
+    sessionKeys: session.keys,
+    hops,
+    onPanic: (name: string) =>
+      say(`panic ${name}`, 'panic', () =>
+        log.error(
+          { class: name },
+          'everything looks down on our own evidence alone: requests go by the last good order',
+        ),
+      ),
+  }
+  const endAll = async (): Promise<void> => {
+    clearInterval(ticks)
+    await Promise.all([feeds.stop(), sources.stop()])
+    geo.close()
+    await journal.close()
+    metrics.close()
+  }
+  try {
+    const hasDocumentsYet = store.current.data.documentsVersion > 0
+    if (hasDocumentsYet) await warmUp(judgeParts)
+    server = await startEnvoyServer(
+      config.listeners,
+      countingHandlers(createJudge(judgeParts), metrics, bug),
+      (error) => say('tls', error.message, () => log.warn(error.message)),
+    )
+    const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
+    const ready = (): boolean => hasDocuments() && !stopping
+    observe(metrics, {
+      data: () => store.current.data,
+      now: clock.now,
+      tally,
+      sources: statuses,
+      feeds: () => feeds,
+      journal,
+      active: () => server?.active() ?? 0,
+      ready,
+      version,
+      engine: ENGINE_VERSION,
+      instance: config.instance,
+    })
+    server.setServing(hasDocuments())
+    store.subscribe(() => server?.setServing(hasDocuments()))
+    admin = await startAdmin(
+      config.admin,
+      {
+        version,
+        instance: config.instance,
+        now: clock.now,
+        data: () => store.current.data,
+        sources: statuses,
+        ready: () => ({
+          ready: ready(),
+          because: [...(hasDocuments() ? [] : ['no documents have been accepted']), ...(stopping ? ['stopping'] : [])],
+        }),
+        siteReady: (site, className) => siteReady(store.current, tally, site, className, clock.now()),
+        metrics,
+      },
+      { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
+    )
+  } catch (error) {
+    server?.close()
+    await endAll()
+    throw error
+  }
+  log.info({ listeners: server.addresses, admin: admin.url, version }, 'hubward serves')
+  return {
+    addresses: server.addresses,
+    adminUrl: admin.url,
+    stop: async () => {
+      if (stopping) return
+      stopping = true
+      log.info({ drainMs: config.drainMs }, 'stopping: answering until Envoy has gone')
+      await server?.drain({ forMs: config.drainMs })
+      await admin?.close()
+      await endAll()
+      log.info('stopped')
+    },
+  }
+}
+
+const timed =
+  (metrics: ReturnType<typeof createMetrics>): typeof fold =>
+  (snapshot, change) => {
+    const from = performance.now()
+    const folded = fold(snapshot, change)
+    metrics.observeMs('hubward_fold_seconds', performance.now() - from)
+    return folded
+  }

@@ -1,0 +1,148 @@
+import { randomFillSync } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { decide } from '../engine/decide.ts'
+import type { EngineSnapshot } from '../engine/programs.ts'
+import type { AnswerExtras } from '../envoy/answer.ts'
+import type { Judged } from '../envoy/serving.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Decision } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
+import { HEADERS } from '../model/headers.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { RequestView } from '../model/request-view.ts'
+import type { ReadFacts } from '../request/facts.ts'
+import { issueHop } from '../request/hop.ts'
+import { issueSession } from '../request/session-token.ts'
+import type { SigningKeys } from '../request/signing-keys.ts'
+import type { LiveTally } from './tally.ts'
+
+/** What one decision was made of, until its record is written. */
+export interface Made {
+  readonly facts: Facts
+  readonly decision: Decision
+  readonly snapshot: EngineSnapshot
+  readonly now: EpochMs
+  readonly dispatched: Readonly<Record<string, number>>
+}
+
+/** What the request path is made of. `current` and `readFacts` are asked for each request: both change under way. */
+export interface JudgeParts {
+  readonly clock: Clock
+  readonly current: () => EngineSnapshot
+  readonly readFacts: () => ReadFacts
+  readonly tally: LiveTally
+  readonly metrics: Metrics
+  readonly journal: Pick<Journal<Made>, 'wants' | 'keep'>
+  /** Hears of requests sent by the last good order because everything looks down. */
+  readonly onPanic: (className: string) => void
+  readonly sessionKeys: SigningKeys
+  readonly hops: { readonly keys: SigningKeys; readonly instance: string } | undefined
+}
+
+/** Told before the first documents: the request then gets what its route says for a hubward that does not answer. */
+class NotReady extends Error {
+  override readonly name = 'NotReady'
+}
+
+/**
+ * The request path: facts, decision, counters, and what goes with the answer. It does no I/O and awaits nothing; the
+ * journal hears of a decision here and builds its record after the answer has left.
+ */
+export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) => {
+  const { clock, current, readFacts, tally, metrics, journal } = parts
+  const draw = seeds()
+  return (view) => {
+    const snapshot = current()
+    if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
+    const now = clock.now()
+    const seed = draw()
+    const { facts, problems } = readFacts()(view, now, { seed, requestId: seed })
+    const id = `${now.toString(36)}-${seed}`
+    const decideFrom = performance.now()
+    const decision = decide(facts, snapshot, tally, now, id)
+    metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
+    const extras = extrasOf(parts, view, facts, decision, now)
+
+    const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
+    metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
+    if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
+    if (decision.reason === 'panic') {
+      metrics.add('hubward_panic_total', 1, decision.class)
+      parts.onPanic(decision.class)
+    }
+    if (decision.session !== 'none') metrics.add('hubward_sessions_total', 1, decision.session)
+    if (facts.hop !== undefined) metrics.add('hubward_hops_total', 1, facts.hop.verdict)
+    for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
+    const sampledBy = journal.wants(decision, facts.requestId)
+    if (sampledBy !== undefined)
+      journal.keep({ facts, decision, snapshot, now, dispatched: dispatchedOf(tally) }, sampledBy)
+    // Only after the record: the counters in it are those that the decision saw.
+    if (target !== '') {
+      tally.dispatch(target)
+    }
+    return { decision, extras }
+  }
+}
+
+const NO_EXTRAS: AnswerExtras = {}
+
+const extrasOf = (
+  parts: JudgeParts,
+  view: RequestView,
+  facts: Facts,
+  decision: Decision,
+  now: EpochMs,
+): AnswerExtras => {
+  if (decision.action !== 'route' || decision.target === undefined) return NO_EXTRAS
+  // A token that holds is not renewed: its life is absolute, and the client brings it again as it is.
+  const isPinned = decision.session !== 'none' && decision.session !== 'kept' && facts.sessionKey !== undefined
+  const session = isPinned
+    ? issueSession(
+        parts.sessionKeys,
+        {
+          sessionKey: facts.sessionKey!,
+          tenant: facts.tenant,
+          class: facts.class,
+          residency: facts.residency,
+          target: decision.target,
+        },
+        now,
+      )
+    : undefined
+  const hop =
+    parts.hops === undefined
+      ? undefined
+      : issueHop(
+          parts.hops.keys,
+          {
+            instance: parts.hops.instance,
+            decision: { id: decision.id, target: decision.target, cluster: decision.cluster, policy: decision.policy },
+            incoming: view.header(HEADERS.hop),
+          },
+          now,
+        )
+  return session === undefined && hop === undefined ? NO_EXTRAS : { session, hop }
+}
+
+/** The most targets whose counters a record carries. */
+const TARGETS_IN_RECORD = 200
+
+const dispatchedOf = (tally: LiveTally): Readonly<Record<string, number>> => {
+  const names = Object.keys(tally.dispatched)
+  return names.length > TARGETS_IN_RECORD ? {} : { ...tally.dispatched }
+}
+
+/** Draws 64 bits at a time, 16 hex digits. The system is asked for 512 draws at once: one alone costs a microsecond. */
+const seeds = (): (() => string) => {
+  const pool = Buffer.alloc(4_096)
+  let at = pool.length
+  return () => {
+    if (at === pool.length) {
+      randomFillSync(pool)
+      at = 0
+    }
+    at += 8
+    return pool.toString('hex', at - 8, at)
+  }
+}
