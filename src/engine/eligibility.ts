@@ -23,9 +23,6 @@ export const HARD = [
   'health.state',
 ] as const
 
-/** A hard constraint. */
-export type HardConstraint = (typeof HARD)[number]
-
 /** How many of HARD only the documents can change. */
 export const HARD_BY_DOCUMENTS = 6
 

@@ -4,6 +4,7 @@ import type { ClassProgram, PolicyProgram } from './programs.ts'
 /**
  * The layers in which flags speak, strongest first. Flags name a policy version, an overlay or an action; until there
  * are flags the class's own policy is in force, and `layers` of a decision stays empty.
+ * @public
  */
 export const LAYERS = ['kill-switch', 'incident', 'rollout', 'preference'] as const
 

@@ -53,6 +53,3 @@ export type Change =
   /** The clusters Envoy is known to have; null: nobody asks Envoy, all are taken to exist. */
   | { readonly kind: 'clusters-known'; readonly at: EpochMs; readonly clusters: readonly ClusterName[] | null }
   | { readonly kind: 'time-passed'; readonly at: EpochMs }
-
-/** A change's kind. */
-export type ChangeKind = Change['kind']

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
 
 /** A message as proto-loader makes it, which gives no types. */
+// biome-ignore lint/suspicious/noExplicitAny: every test knows the message that it asks for
 export type Loose = any
 
 const loaded = (file: string, service: string, method: string) => {
