@@ -15,7 +15,7 @@ spec:
       models: [{ name: llama-3.1-70b }]
 `
 
-const rest = `
+const rest = (timers: string) => `
 apiVersion: hubward.dev/v1alpha1
 kind: ResidencyClass
 metadata: { name: eu, owner: privacy@example.com }
@@ -44,12 +44,12 @@ spec: { flexibility: delayable, whenHubwardIsDown: refuse }
 apiVersion: hubward.dev/v1alpha1
 kind: Policy
 metadata: { name: chat, version: 1, owner: platform-routing@example.com }
-spec: { class: interactive-inference, ladder: [[ams], [fra], [lon]], otherwise: [{ action: deny, retryAfter: 5s }] }
+spec: { class: interactive-inference, ladder: [[ams], [fra], [lon]], ${timers}otherwise: [{ action: deny, retryAfter: 5s }] }
 ---
 apiVersion: hubward.dev/v1alpha1
 kind: Policy
 metadata: { name: summaries, version: 1, owner: platform-routing@example.com }
-spec: { class: summarisation, ladder: [[ams, fra], [lon]], otherwise: [{ action: deny, retryAfter: 5s }] }
+spec: { class: summarisation, ladder: [[ams, fra], [lon]], ${timers}otherwise: [{ action: deny, retryAfter: 5s }] }
 ---
 apiVersion: hubward.dev/v1alpha1
 kind: Policy
@@ -68,15 +68,18 @@ spec:
   residency: []
 `
 
+/** Timers for tests that wait for a site to come back; far too short for anything else. */
+export const SHORT_TIMERS = 'timers: { stableFor: 100ms, dwell: 300ms, failBack: 300ms, cooldown: 100ms }, '
+
 /**
  * The documents of the end-to-end tests: chat goes to ams, then fra, then lon; summaries to ams and fra alike; jobs to
  * lon, then fra. eu and uk are listed classes, dxb lies in neither.
  */
-export const e2eDocuments = (ports: SitePorts): string =>
+export const e2eDocuments = (ports: SitePorts, timers = ''): string =>
   [
     site('ams', 'NL, EU', ports.ams),
     site('fra', 'DE, EU', ports.fra),
     site('lon', 'UK', ports.lon),
     site('dxb', 'AE', ports.dxb),
-    rest,
+    rest(timers),
   ].join('---')
