@@ -23,6 +23,7 @@ export const decide = (facts: Facts, snapshot: EngineSnapshot, tally: Tally, now
   const scene = sceneOf(facts, data, programs, tally, now, policy, workload?.doc)
   const judgement = new Judgement(scene, id)
 
+  if (facts.malformed !== undefined) return judgement.decision('bad-request', { action: 'deny', status: 400 })
   if (facts.hop?.verdict === 'loop') return judgement.decision('hop-loop', { action: 'deny', status: 503 })
   if (facts.hop?.verdict === 'valid') {
     const kept = keepHop(scene, judgement)

@@ -1,6 +1,6 @@
 import { BECAUSE_MAX, type Because, type Decision, type Outcome } from '../model/decision.ts'
 import type { Reason } from '../model/reason.ts'
-import { drainFor, HARD, hardBecause } from './eligibility.ts'
+import { drainFor, HARD, HARD_BY_DOCUMENTS, hardBecause } from './eligibility.ts'
 import type { Block, Notes } from './fitness.ts'
 import type { TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
@@ -73,8 +73,13 @@ export class Judgement {
   /** The decision that an outcome makes, with all that was gathered. */
   decision(reason: Reason, outcome: Outcome): Decision {
     const { policy, data, facts, now } = this.scene
-    // A plain first choice needs no excuse; everything else names what stood in the way.
-    const because = reason === 'first-choice' ? NO_BECAUSE : (this.because ?? NO_BECAUSE)
+    // What could never serve is no news in a first choice; a neighbour in the same tier that is kept out today is.
+    const because =
+      this.because === undefined
+        ? NO_BECAUSE
+        : reason === 'first-choice'
+          ? this.because.filter(isOfToday)
+          : this.because
     // Assigned one by one: spreading the outcome into a literal costs a third of the whole decision.
     const decision = {
       id: this.id,
@@ -107,5 +112,9 @@ export class Judgement {
 }
 
 type Draft<T> = T extends unknown ? { -readonly [K in keyof T]: T[K] } : never
+
+const BY_DOCUMENTS: ReadonlySet<string> = new Set(HARD.slice(0, HARD_BY_DOCUMENTS))
+
+const isOfToday = (because: Because): boolean => !BY_DOCUMENTS.has(because.constraint)
 
 const unique = (names: readonly string[]): readonly string[] => (names.length < 2 ? names : [...new Set(names)])

@@ -29,7 +29,7 @@ const USUAL: ReadonlySet<Reason> = new Set(['first-choice', 'session', 'hop', 'n
 /** Why this decision is kept, or undefined: it is left to the share. */
 export function keptBy(decision: Decision, isJob: boolean): DecisionRecord['sampledBy'] | undefined {
   if (isJob) return 'job'
-  return USUAL.has(decision.reason) && decision.because.length === 0 ? undefined : 'not-first-choice'
+  return USUAL.has(decision.reason) ? undefined : 'not-first-choice'
 }
 
 /** Exact counts of the decisions that were left out. */

@@ -47,6 +47,8 @@ export interface Facts {
   readonly tools?: boolean
   /** What a job says it needs: tightens the class's policy, never loosens it. */
   readonly needs?: JobNeeds
+  /** What the request says of itself that can't be understood and must not be guessed: it is refused with 400. */
+  readonly malformed?: string
   /** Facts of the user's own, by name. */
   readonly extra: Readonly<Record<string, FactValue>>
 }

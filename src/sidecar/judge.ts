@@ -57,7 +57,11 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) 
     if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
     const now = clock.now()
     const seed = draw()
-    const { facts, problems } = readFacts()(view, now, { seed, requestId: seed })
+    const { facts: read, problems } = readFacts()(view, now, { seed, requestId: seed })
+    // A job whose needs can't be read might be sent where it must not run.
+    const facts = problems?.some((problem) => problem.code === 'request/bad-needs')
+      ? { ...read, malformed: 'needs' }
+      : read
     const id = `${now.toString(36)}-${seed}`
     const decideFrom = performance.now()
     const decision = decide(facts, snapshot, tally, now, id)

@@ -298,7 +298,15 @@ t.test('bands', async (t) => {
       .pass(1_000)
   }
   power(60, 4, 10)
-  t.equal(world.where(), 'ams/default', 'if any says route, only those compete')
+  t.match(
+    world.decide(),
+    {
+      target: 'ams/default',
+      reason: 'first-choice',
+      because: [{ target: 'fra/default', constraint: 'power.headroom_pct', measured: 4 }, { target: 'lon/default' }],
+    },
+    'if any says route, only those compete, and who is kept out today is named',
+  )
   power(10, 4, 4)
   t.match(
     world.decide(),
@@ -689,3 +697,8 @@ t.test(
     })
   },
 )
+
+t.test('a request that says of itself what nobody understands is refused', async (t) => {
+  const world = new World({ sites: trio, policies: [policy(ladder)] })
+  t.match(world.decide({ malformed: 'needs' }), { action: 'deny', status: 400, reason: 'bad-request' })
+})
