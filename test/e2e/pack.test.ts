@@ -1,9 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import t from 'tap'
-import { childEnvironment } from '../helpers/running-envoy.ts'
+import { ask, childEnvironment, until } from '../helpers/running-envoy.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
@@ -75,6 +77,36 @@ t.test('the installed command reads documents and knows its schemas', (t) => {
   t.match(made.stdout, /static_resources:/)
   t.equal(npx('hubward', 'schema', 'Site').status, 0)
   t.end()
+})
+
+t.test('the installed sidecar serves: its worker, its schemas and its geography come with it', async (t) => {
+  const config = join(folder, 'hubward.json')
+  const settings = {
+    stateDir: join(folder, 'state'),
+    listeners: [{ socket: join(folder, 'envoy.sock') }],
+    documents: [{ name: 'examples', dir: join(installed, 'envoy', 'examples', 'documents') }],
+    admin: { address: '127.0.0.1:0' },
+    drain: '0s',
+  }
+  writeFileSync(config, JSON.stringify(settings))
+  const command = join(folder, 'node_modules', '.bin', 'hubward')
+  const child = spawn(command, ['serve', '--config', config], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  let log = ''
+  child.stderr.on('data', (part) => {
+    log += part
+  })
+  const ended = once(child, 'close')
+  const [line] = await Promise.race([
+    once(createInterface({ input: child.stdout }), 'line'),
+    ended.then(() => Promise.reject(new Error(`it ended: ${log}`))),
+  ])
+  const port = Number(new URL(JSON.parse(line).admin).port)
+  t.ok(await until('it to be ready', async () => (await ask(port, '/readyz')).status === 200), 'it becomes ready')
+  const kept = join(folder, 'state', 'last-good', 'examples.json')
+  t.ok(await until('the documents to be kept', () => existsSync(kept)), 'its worker read the documents and kept them')
+  child.kill('SIGTERM')
+  t.strictSame(await ended, [0, null], 'it ends when asked to')
 })
 
 t.test('what the Dockerfile copies is there, and the ignore file lets it through', (t) => {
