@@ -2,8 +2,12 @@ import type { Command } from 'commander'
 import { completionsCommand } from './commands/completions.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
+import { overrideCommand } from './commands/override.ts'
+import { routingCommand } from './commands/routing.ts'
 import { schemaCommand } from './commands/schema.ts'
 import { serveCommand } from './commands/serve.ts'
+import { statusCommand } from './commands/status.ts'
+import { validateCommand } from './commands/validate.ts'
 import { versionCommand } from './commands/version.ts'
 
 /** Adds a command to the program. */
@@ -12,6 +16,10 @@ export type AddCommand = (program: Command) => void
 /** Every command, in the order of `hubward --help`. To add one, add its file in commands/ and its row here. */
 export const COMMANDS = {
   serve: serveCommand,
+  status: statusCommand,
+  validate: validateCommand,
+  override: overrideCommand,
+  routing: routingCommand,
   envoy: envoyCommand,
   doctor: doctorCommand,
   schema: schemaCommand,

@@ -1,0 +1,135 @@
+import type { Command } from 'commander'
+import { problemText } from '../../model/problem.ts'
+import type { SourceStatus } from '../../model/source.ts'
+import { type AdminFlags, askAdmin, withAdminFlags } from '../admin-client.ts'
+import { EXIT_CODES } from '../exit-codes.ts'
+import { ageText, paint, say, table } from '../output.ts'
+
+interface Flags extends AdminFlags {
+  readonly json?: true
+}
+
+/** What of the answers is shown. */
+interface Answers {
+  readonly ready: { readonly ready: boolean; readonly because?: readonly string[] }
+  readonly sources: { readonly now: number; readonly sources: readonly SourceStatus[] }
+  readonly snapshot: {
+    readonly revision: number
+    readonly documentsVersion: number
+    readonly routing: string
+    readonly targets: readonly {
+      readonly target: string
+      readonly state: string
+      readonly since: number
+      readonly cause: string
+      readonly red: readonly string[]
+      readonly failing: readonly { readonly signal: string; readonly op: string; readonly limit: number }[]
+    }[]
+  }
+  readonly overrides: {
+    readonly overrides: readonly Order[]
+    readonly maintenance: readonly Order[]
+  }
+}
+
+interface Order {
+  readonly id: string
+  readonly kind?: string
+  readonly reason: string
+  readonly author: string
+  readonly inForce: boolean
+  readonly expires?: number
+  readonly to?: number
+}
+
+/** `hubward status`: how a running hubward, its sources and its targets are. */
+export function statusCommand(program: Command): void {
+  const command = program
+    .command('status')
+    .summary('tell how a running hubward, its sources and its targets are')
+    .description(
+      'Asks a running hubward for its readiness, its sources (owner, version, nonce, last accepted, last refused and ' +
+        'why), its targets, and the orders in force. Exit code 1 if it is not ready.',
+    )
+    .option('--json', 'write the answers as JSON')
+  withAdminFlags(command).action(async (flags: Flags) => {
+    const [ready, sources, snapshot, overrides] = await Promise.all(
+      ['/readyz', '/sources', '/snapshot', '/overrides'].map(async (path) => (await askAdmin(flags, path)).json),
+    )
+    const answers = { ready, sources, snapshot, overrides } as Answers
+    if (flags.json) say(JSON.stringify(answers, null, 2))
+    else for (const line of statusLines(answers)) say(line)
+    process.exitCode = answers.ready.ready ? EXIT_CODES.ok.code : EXIT_CODES.failure.code
+  })
+}
+
+/** The answers as people read them. */
+function statusLines({ ready, sources: { now, sources }, snapshot, overrides }: Answers): string[] {
+  const state = ready.ready
+    ? paint('green', 'ready')
+    : `${paint('red', 'not ready')}: ${ready.because?.join(', ') ?? ''}`
+  const lines = [`${state}, revision ${snapshot.revision}, ${snapshot.documentsVersion} sets of documents accepted`]
+  if (snapshot.routing === 'disabled') lines.push(paint('yellow', 'routing is switched off: residency defaults serve'))
+  const ago = (at: number | null): string => (at === null ? 'never' : `${ageText(now - at)} ago`)
+  lines.push(
+    '',
+    ...table([
+      ['SOURCE', 'KIND', 'OWNER', 'VERSION', 'NONCE', 'ACCEPTED', 'REFUSED', 'FAILURES'].map((title) =>
+        paint('bold', title),
+      ),
+      ...sources.map((source) => [
+        source.name,
+        source.kind,
+        source.owner ?? '-',
+        (source.version || '-').slice(0, 19),
+        source.nonce || '-',
+        ago(source.lastAcceptedAt),
+        ago(source.lastRefusedAt),
+        source.failuresInARow === 0 ? '0' : paint('red', String(source.failuresInARow)),
+      ]),
+    ]),
+  )
+  for (const source of sources) {
+    // An old refusal that has been made good says nothing any more.
+    if (source.failuresInARow === 0 && (source.lastAcceptedAt ?? 0) > (source.lastRefusedAt ?? 0)) continue
+    for (const problem of source.refusal.slice(0, 10)) lines.push(`  ${source.name}: ${problemText(problem)}`)
+  }
+  lines.push(
+    '',
+    ...table([
+      ['TARGET', 'STATE', 'SINCE', 'WHY'].map((title) => paint('bold', title)),
+      ...snapshot.targets.map(({ target, state: health, since, cause, red, failing }) => [
+        target,
+        paint(COLOURS[health] ?? 'yellow', health),
+        since === 0 ? '-' : ageText(now - since),
+        [
+          ...(health === 'ready' ? [] : [cause]),
+          ...red.map((signal) => `red: ${signal}`),
+          ...failing.map(({ signal, op, limit }) => `kept out: ${signal} ${op === 'max' ? '>' : '<'} ${limit}`),
+        ]
+          .filter((text) => text !== '')
+          .join('; '),
+      ]),
+    ]),
+  )
+  const inForce = [...overrides.overrides, ...overrides.maintenance].filter((order) => order.inForce)
+  if (inForce.length > 0) {
+    lines.push(
+      '',
+      ...table([
+        ['ORDER', 'ENDS IN', 'AUTHOR', 'REASON'].map((title) => paint('bold', title)),
+        ...inForce.map((order) => [
+          order.id,
+          ageText((order.expires ?? order.to ?? now) - now),
+          order.author,
+          order.reason,
+        ]),
+      ]),
+    )
+  }
+  return lines
+}
+
+const COLOURS = { ready: 'green', degraded: 'yellow', down: 'red' } as Readonly<
+  Record<string, 'green' | 'yellow' | 'red'>
+>
