@@ -180,7 +180,7 @@ export class Poller {
   #schedule(ms: number): void {
     this.#cancel?.()
     this.#cancel = this.#timer(ms, () => {
-      if (this.#state !== 'started' || this.#running !== undefined) return
+      if (this.#state !== 'started') return
       this.#poked = false
       const beganAt = this.#edges.clock.now()
       this.#running = this.#attempt().finally(() => {

@@ -112,6 +112,7 @@ t.test('a text over HTTP', async (t) => {
     const closed: string[] = []
     const url = await serve(t, (req, res) => {
       req.socket.on('close', () => closed.push(req.url!))
+      if (req.url === '/busy') res.writeHead(503)
       if (req.url === '/bomb') res.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
       else {
         const more = () => {
@@ -131,6 +132,8 @@ t.test('a text over HTTP', async (t) => {
       t.ok(taken <= 1_000_000, `${path}: ${taken}`)
       await until(`${path} to be closed`, () => closed.includes(path))
     }
+    t.match(await problemOf(readAll(readerFor(t, { url: `${url}/busy` }))), { code: 'feed/status' })
+    await until('what nobody reads to be closed', () => closed.includes('/busy'))
   })
 
   t.test('that is not what it says, or ends early, is refused with the reason', async (t) => {
@@ -171,8 +174,10 @@ t.test('a text over HTTP', async (t) => {
     })
     for (const path of ['/', '/slow']) {
       const controller = new AbortController()
-      const attempt = problemOf(readAll(readerFor(t, { url: url + path }), controller.signal))
-      await asked.promise
+      const begun = Promise.withResolvers<void>()
+      const reader = readerFor(t, { url: url + path })
+      const attempt = problemOf(reader.read(controller.signal, () => begun.resolve()))
+      await (path === '/' ? asked.promise : begun.promise)
       controller.abort(failure('feed/timeout', 'late'))
       t.match(await attempt, { code: 'feed/timeout' })
     }
@@ -217,7 +222,8 @@ t.test('a text over HTTP', async (t) => {
       createServer((_, res) => res.end('by socket')),
       socket,
     )
-    t.equal((await readAll(readerFor(t, { url: 'http://envoy/clusters', socketPath: socket }))).body, 'by socket')
+    const bySocket = readerFor(t, { url: 'http://envoy/clusters', socketPath: socket })
+    t.same([(await readAll(bySocket)).body, bySocket.where], ['by socket', `unix:${socket}`])
 
     const options = { cert: readFileSync(CERT), key: readFileSync(KEY), ca: readFileSync(CERT) }
     const mutual = { ...options, requestCert: true, rejectUnauthorized: true }
@@ -724,6 +730,46 @@ t.test("Envoy's own view", async (t) => {
     )
     t.same(beatsOf(await attemptOf(source), 'dxb'), ['error: Envoy has no host for it'])
   })
+
+  t.test(
+    'counts a host from its second look on, from 0 after a restart, and tells once that an outage is over',
+    async (t) => {
+      let hosts: { port: number; failed: number; answered: number; failing?: boolean }[] = []
+      const url = await serve(t, (_, res) => {
+        const statuses = hosts.map(({ port, failed, answered, failing }) => ({
+          address: { socket_address: { address: '10.0.0.1', port_value: port } },
+          stats: [
+            { name: 'cx_connect_fail', value: String(failed) },
+            { name: 'rq_success', value: String(answered) },
+          ],
+          health_status: { failed_active_health_check: failing },
+        }))
+        res.end(
+          JSON.stringify({ cluster_statuses: [{ name: 'ams-h100', host_statuses: statuses }, { name: 'other' }] }),
+        )
+      })
+      const scripted = envoyAdmin(
+        { ...options, address: url.slice('http://'.length) },
+        { clock: { now: () => START }, targetOf },
+      )
+      t.teardown(() => scripted.close?.())
+      const look = async (...now: typeof hosts) => {
+        hosts = now
+        return beatsOf(await attemptOf(scripted), 'ams')
+      }
+      const one = { port: 1, failed: 10, answered: 50 }
+      t.same(await look(one), [])
+      t.same(await look(one, { port: 2, failed: 99, answered: 99 }), [], 'a new host')
+      t.same(await look({ ...one, failed: 11 }, { port: 2, failed: 99, answered: 102 }), ['ok: 3 requests answered'])
+      t.same(await look({ ...one, failed: 1, answered: 0 }), ['refused: 1 connections failed'], 'a restart')
+      const still = { ...one, failed: 1, answered: 0 }
+      t.same(await look({ ...still, failing: true }), ['error: all hosts fail the health check of Envoy'])
+      t.same(await look({ ...still, failing: true }, { port: 3, failed: 0, answered: 0 }), [
+        'ok: Envoy has healthy hosts again',
+      ])
+      t.same(await look(still), [])
+    },
+  )
 
   t.test('is refused where it is none, and missing where nobody answers', async (t) => {
     const html = await serve(t, (_, res) => res.end('<html>'))
