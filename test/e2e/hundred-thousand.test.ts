@@ -93,9 +93,11 @@ t.test(`${TOTAL} requests at concurrency ${CONCURRENCY} with the shipped timeout
     const wanted = KINDS.flatMap(({ sites: names }, kind) => names.map((name) => `${kind} ${name}`))
     t.strictSame([...byKey.keys()].sort(), wanted.sort())
   })
-  t.test('both sites of an active-active tier had their share', async (t) => {
-    const [ams = 0, fra = 0] = ['2 ams', '2 fra'].map((key) => byKey.get(key))
-    t.ok(Math.min(ams, fra) > TOTAL / KINDS.length / 4, `ams ${ams}, fra ${fra}`)
+  t.test('an active-active tier evens out: the site with less to do got the summaries', async (t) => {
+    // ams has all of the chat, so what hubward itself has sent there speaks for fra.
+    const of = (site: string) => ['0', '2'].reduce((sum, kind) => sum + (byKey.get(`${kind} ${site}`) ?? 0), 0)
+    const [ams, fra] = [of('ams'), of('fra')]
+    t.ok(Math.abs(ams - fra) < TOTAL / 20, `ams ${ams}, fra ${fra}`)
   })
   t.test('Envoy counts no request that went on without a decision, was late, or failed', async (t) => {
     const after = await envoy.stats(counters)
