@@ -29,6 +29,9 @@ export interface HttpText {
 /** The largest body that is read where nothing else is said, packed or unpacked. */
 export const BODY_BYTES_MAX = 8 * 1024 * 1024
 
+/** A connection attempt that outlives its request is given up, so that a host that comes back is not waited for. */
+const CONNECT_MS_MAX = 2_000
+
 const UNPACK = { gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate, br: createBrotliDecompress }
 
 /** An address without user, password, query and fragment: what may be shown. */
@@ -112,7 +115,7 @@ export class HttpReader {
     try {
       this.#agent = new Agent({
         connections: 1,
-        connect: { ...tls, ...(socketPath === undefined ? {} : { socketPath }) },
+        connect: { timeout: CONNECT_MS_MAX, ...tls, ...(socketPath === undefined ? {} : { socketPath }) },
       })
     } catch (error) {
       throw failure('feed/credentials', `certificates for ${this.where} can't be used: ${errorDetail(error)}`)

@@ -241,7 +241,7 @@ export class Poller {
     this.counts.accepted += 1
     this.#version = reading.version
     this.#lastAcceptedAt = this.#edges.clock.now()
-    this.#warnings = reading.warnings ?? []
+    this.#warnings = [...(reading.warnings ?? []), ...skewWarnings(reading.clockSkewMs)]
     this.#failuresInARow = 0
     this.#hurried = reading.hurry === true ? this.#hurried + 1 : 0
     if (reading.clockSkewMs !== undefined) this.#clockSkewMs = reading.clockSkewMs
@@ -279,6 +279,15 @@ export class Poller {
       // Whoever is told of mistakes made one; there is nobody left to tell.
     }
   }
+}
+
+/** A clock that is further off gives samples that are refused for lying in the future. */
+const SKEW_MS_MAX = 2_000
+
+const skewWarnings = (skewMs = 0): Problem[] => {
+  if (Math.abs(skewMs) <= SKEW_MS_MAX) return []
+  const message = `its clock is ${Math.abs(skewMs)} ms ${skewMs > 0 ? 'ahead of' : 'behind'} ours`
+  return [feedProblem('feed/clock-skew', message, { severity: 'warning', remedy: 'let both keep time by NTP' })]
 }
 
 /** The number in [0, 1) for the nth attempt of a source, the same in every run. */

@@ -559,6 +559,20 @@ t.test('the poller', async (t) => {
     await poller.stop()
   })
 
+  t.test('warns of a source that keeps another time', async (t) => {
+    let clockSkewMs = -2_000
+    const { time, poller } = pollerOf(async () => ({ ...EMPTY, clockSkewMs }))
+    poller.start()
+    await time.next()
+    t.equal(poller.status().warnings, undefined)
+    clockSkewMs = -2_001
+    await time.next()
+    t.match(poller.status().warnings, [
+      { code: 'feed/clock-skew', severity: 'warning', message: /2001 ms behind ours/ },
+    ])
+    await poller.stop()
+  })
+
   t.test('waits longer with each failure up to its cap, and returns to its interval at once', async (t) => {
     const begins: number[] = []
     let fails = true
