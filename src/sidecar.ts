@@ -19,9 +19,9 @@ import { openGeo } from './request/geo.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createJudge, type Made } from './sidecar/judge.ts'
-import { openKeys } from './sidecar/keys.ts'
+import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { observe } from './sidecar/observe.ts'
-import { recordOf } from './sidecar/record.ts'
+import { recorder } from './sidecar/record.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
 import { createTally } from './sidecar/tally.ts'
@@ -52,11 +52,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     metrics.add('hubward_internal_errors_total', 1, where)
     say(`bug ${where}`, String(error), () => log.error({ err: error, where }, `a mistake of ours in ${where}`))
   }
-  const session = openKeys(config.keys.sessionFile, config.stateDir, 'session')
-  const hopKeys = config.hops ? openKeys(config.keys.hopFile, config.stateDir, 'hop') : undefined
-  if (session.made)
-    log.info('session tokens are signed with a key of our own; several hubwards need the same keys.sessionFile')
-  const hops = hopKeys === undefined ? undefined : { keys: hopKeys.keys, instance: config.instance }
+  const session = sessionKeys(config.keys.sessionFile, config.stateDir, log)
+  const hops =
+    config.hops && config.keys.hopFile !== undefined
+      ? { keys: keysIn(config.keys.hopFile), instance: config.instance }
+      : undefined
   const geo = await openGeo({
     ...config.geo,
     onProblem: (problem) => say(`geo ${problem.path}`, problem.message, () => log.warn(problemText(problem))),
@@ -70,6 +70,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   })
   const tally = createTally(config.sidecars)
   let readFacts: ReadFacts = compileFacts([], [])
+  let classNames: ReadonlySet<string> = new Set()
   let targetOfCluster: ReadonlyMap<string, string> = new Map()
   const journal = openJournal<Made>({
     ...config.journal,
@@ -78,8 +79,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     version,
     isJob: (name) => isJobClass(name, store.current.programs.classes.get(name)?.doc),
     chance: (requestId) => shareOf(requestId, 'journal'),
-    record: recordOf,
-    known: (label) => (label === 'class' ? new Set(store.current.programs.classes.keys()) : undefined),
+    record: recorder(config.journal.hide),
+    known: (label) => (label === 'class' ? classNames : undefined),
     onState: (stream, failing, detail) =>
       log[failing ? 'error' : 'info'](
         { stream },
@@ -94,16 +95,18 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       readFacts = compileFacts(set.factSources, set.residencies, {
         classes: set.classes,
         geo: geo.lookup,
-        sessionKeys: session.keys,
+        sessionKeys: session,
         ...(hops === undefined ? {} : { hops }),
       })
       targetOfCluster = new Map(snapshot.programs.targets.map((target) => [target.cluster, target.name]))
-      metrics.know('class', snapshot.programs.classes.keys())
+      classNames = new Set(snapshot.programs.classes.keys())
+      metrics.know('class', classNames)
       metrics.know('target', snapshot.data.targets)
     }
     if (change.kind === 'overrides-accepted') metrics.add('hubward_source_changes_total', 1, change.source, 'accepted')
     for (const event of events) {
-      journal.event(event)
+      // Refused samples can come with every scrape: they are counted, and the first of a kind is in the log.
+      if (event.kind !== 'samples-refused') journal.event(event)
       countEvent(metrics, event)
       logEvent(log, event, say)
     }
@@ -146,7 +149,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     tally,
     metrics,
     journal,
-    sessionKeys: session.keys,
+    sessionKeys: session,
     hops,
     onPanic: (name: string) =>
       say(`panic ${name}`, 'panic', () =>

@@ -32,6 +32,11 @@ export const METRICS = {
     labels: ['transport'],
     says: 'requests answered with the default because we made a mistake; must stay 0',
   },
+  hubward_unready_requests_total: {
+    type: 'counter',
+    labels: ['transport'],
+    says: 'requests that came before documents were accepted; they got what their route says for a silent hubward',
+  },
   hubward_malformed_messages_total: {
     type: 'counter',
     labels: ['transport'],

@@ -3,6 +3,7 @@ import { handlersOf, type Judged } from '../envoy/serving.ts'
 import { WireError } from '../envoy/wire/reader.ts'
 import type { Metrics } from '../metrics.ts'
 import type { RequestView } from '../model/request-view.ts'
+import { NotReady } from './judge.ts'
 
 /** The request path between bytes and bytes, counted: messages, the time that each took, and what went wrong. */
 export function countingHandlers(
@@ -28,7 +29,8 @@ export function countingHandlers(
     },
     failed: (error, where) => {
       // What is no message is Envoy's doing, or somebody's who is not Envoy; everything else is ours.
-      if (error instanceof WireError) metrics.add('hubward_malformed_messages_total', 1, where)
+      if (error instanceof NotReady) metrics.add('hubward_unready_requests_total', 1, where)
+      else if (error instanceof WireError) metrics.add('hubward_malformed_messages_total', 1, where)
       else {
         metrics.add('hubward_handler_errors_total', 1, where)
         bug(error, where)

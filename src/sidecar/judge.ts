@@ -23,7 +23,8 @@ export interface Made {
   readonly decision: Decision
   readonly snapshot: EngineSnapshot
   readonly now: EpochMs
-  readonly dispatched: Readonly<Record<string, number>>
+  /** The counters of the candidates as the decision saw them; null where there were too many to copy. */
+  readonly dispatched: Readonly<Record<string, number>> | null
 }
 
 /** What the request path is made of. `current` and `readFacts` are asked for each request: both change under way. */
@@ -40,8 +41,8 @@ export interface JudgeParts {
   readonly hops: { readonly keys: SigningKeys; readonly instance: string } | undefined
 }
 
-/** Told before the first documents: the request then gets what its route says for a hubward that does not answer. */
-class NotReady extends Error {
+/** Thrown before the first documents: the request then gets what its route says for a hubward that does not answer. */
+export class NotReady extends Error {
   override readonly name = 'NotReady'
 }
 
@@ -80,11 +81,9 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) 
     for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
     const sampledBy = journal.wants(decision, facts.requestId)
     if (sampledBy !== undefined)
-      journal.keep({ facts, decision, snapshot, now, dispatched: dispatchedOf(tally) }, sampledBy)
+      journal.keep({ facts, decision, snapshot, now, dispatched: tally.copyFor(decision, snapshot) }, sampledBy)
     // Only after the record: the counters in it are those that the decision saw.
-    if (target !== '') {
-      tally.dispatch(target)
-    }
+    if (target !== '') tally.dispatch(target)
     return { decision, extras }
   }
 }
@@ -127,14 +126,6 @@ const extrasOf = (
           now,
         )
   return session === undefined && hop === undefined ? NO_EXTRAS : { session, hop }
-}
-
-/** The most targets whose counters a record carries. */
-const TARGETS_IN_RECORD = 200
-
-const dispatchedOf = (tally: LiveTally): Readonly<Record<string, number>> => {
-  const names = Object.keys(tally.dispatched)
-  return names.length > TARGETS_IN_RECORD ? {} : { ...tally.dispatched }
 }
 
 /** Draws 64 bits at a time, 16 hex digits. The system is asked for 512 draws at once: one alone costs a microsecond. */

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { inputsOf } from '../engine/explain.ts'
 import { ENGINE_VERSION } from '../engine/version.ts'
+import type { Facts, FactValue } from '../model/facts.ts'
 import type { DecisionRecord } from '../model/record.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import type { Made } from './judge.ts'
@@ -8,30 +9,40 @@ import type { Made } from './judge.ts'
 /** How many inputs a record may carry before it can't be replayed from itself. */
 const INPUTS_MAX = 400
 
-/** A decision as the journal keeps it. Session keys are hashed: whoever reads the journal must not become somebody. */
-export const recordOf = (made: Made, sampledBy: DecisionRecord['sampledBy']): DecisionRecord => {
-  const { facts, decision, snapshot, now, dispatched } = made
-  const inputs = inputsOf(facts, snapshot, now)
-  const { sessionKey, ...rest } = facts
-  const hashed =
-    sessionKey === undefined
-      ? rest
-      : { ...rest, sessionKey: `sha256:${createHash('sha256').update(sessionKey).digest('hex').slice(0, 32)}` }
-  return {
-    kind: 'decision',
-    decision,
-    facts: hashed,
-    now,
-    engineVersion: ENGINE_VERSION,
-    snapshotHash: hashOf(snapshot.data),
-    sourceVersions: Object.fromEntries(
-      Object.values(snapshot.data.sources).map((source) => [source.name, source.version]),
-    ),
-    tally: dispatched,
-    inputs,
-    // A hashed session key decides otherwise wherever a ramp is under way, so such a record only tells.
-    replayable: inputs.length < INPUTS_MAX && sessionKey === undefined,
-    sampledBy,
+/**
+ * What builds the records of the journal. Session keys, and the facts that the configuration hides, are written as a
+ * keyed hash: equal ones can be told, and nobody can find them by trying. The key lives as long as the process.
+ */
+export const recorder = (
+  hidden: readonly string[],
+): ((made: Made, sampledBy: DecisionRecord['sampledBy']) => DecisionRecord) => {
+  const key = randomBytes(32)
+  const names = new Set(['sessionKey', ...hidden])
+  const hide = (value: unknown): string =>
+    `hidden:${createHmac('sha256', key).update(JSON.stringify(value)).digest('base64url').slice(0, 22)}`
+  const shown = <Value>(values: Readonly<Record<string, Value>>): Record<string, Value | string> =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, names.has(name) ? hide(value) : value]))
+
+  return ({ facts, decision, snapshot, now, dispatched }, sampledBy) => {
+    const inputs = inputsOf(facts, snapshot, now)
+    // While a target comes back its share is compared with a hash of the session key, which is not written down.
+    const readsKey = facts.sessionKey !== undefined && inputs.some(({ share }) => share > 0 && share < 1)
+    const isHidden = hidden.some((name) => Object.hasOwn(facts, name) || Object.hasOwn(facts.extra, name))
+    return {
+      kind: 'decision',
+      decision,
+      facts: { ...(shown({ ...facts }) as unknown as Facts), extra: shown<FactValue>(facts.extra) },
+      now,
+      engineVersion: ENGINE_VERSION,
+      snapshotHash: hashOf(snapshot.data),
+      sourceVersions: Object.fromEntries(
+        Object.values(snapshot.data.sources).map((source) => [source.name, source.version]),
+      ),
+      tally: dispatched ?? {},
+      inputs,
+      replayable: dispatched !== null && inputs.length < INPUTS_MAX && !readsKey && !isHidden,
+      sampledBy,
+    }
   }
 }
 

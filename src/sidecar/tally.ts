@@ -1,20 +1,40 @@
+import type { EngineSnapshot } from '../engine/programs.ts'
+import type { Decision } from '../model/decision.ts'
 import type { TargetName } from '../model/names.ts'
 import type { Tally } from '../model/tally.ts'
 
 /** The counters that decisions read, and how they grow. They never go back. */
 export interface LiveTally extends Tally {
   readonly dispatch: (target: TargetName) => void
+  /** The counters of a decision's candidates as they stand; null where there are too many to copy on the way. */
+  readonly copyFor: (decision: Decision, snapshot: EngineSnapshot) => Readonly<Record<string, number>> | null
 }
+
+/** The most candidates whose counters are copied for a record. */
+const COPIED_MAX = 256
 
 /** Counters at zero, for so many hubwards that share the sites. */
 export const createTally = (sidecars: number): LiveTally => {
   const dispatched: Record<TargetName, number> = Object.create(null) as Record<TargetName, number>
+  const copy = (names: readonly TargetName[]): Record<string, number> | null =>
+    names.length > COPIED_MAX ? null : Object.fromEntries(names.map((name) => [name, dispatched[name] ?? 0]))
   return {
     dispatched,
     held: {},
     sidecars,
     dispatch: (target) => {
       dispatched[target] = (dispatched[target] ?? 0) + 1
+    },
+    copyFor: ({ ladder }, { data, programs }) => {
+      const names: TargetName[] = []
+      for (const entry of ladder.flat()) {
+        const indexes = programs.bySite.get(entry)
+        // `*` and `nearest 3` are no sites: any target may have been a candidate.
+        if (indexes === undefined && !entry.includes('/')) return copy(data.targets)
+        if (indexes === undefined) names.push(entry)
+        else for (const index of indexes) names.push(data.targets[index]!)
+      }
+      return copy(names)
     },
   }
 }
