@@ -4,7 +4,9 @@
  * the client wrote them.
  */
 export const rewriteModel = (body: Uint8Array, model: string): Buffer | undefined => {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  // One code unit a byte: places in the text are places in the body, and bytes that are no UTF-8 stay as they are.
+  const text = bytes.toString('latin1')
   try {
     const parsed: unknown = JSON.parse(text)
     if (typeof parsed !== 'object' || parsed === null || typeof (parsed as { model?: unknown }).model !== 'string')
@@ -14,7 +16,7 @@ export const rewriteModel = (body: Uint8Array, model: string): Buffer | undefine
   }
   const place = lastTopLevelString(text, 'model')
   if (place === undefined) return undefined
-  return Buffer.from(text.slice(0, place[0]) + JSON.stringify(model) + text.slice(place[1]))
+  return Buffer.concat([bytes.subarray(0, place[0]), Buffer.from(JSON.stringify(model)), bytes.subarray(place[1])])
 }
 
 /** Where the value of a top-level key stands in valid JSON; of several the last, as JSON.parse reads it. */
