@@ -35,6 +35,8 @@ export interface Sidecar {
   readonly adminUrl: string
   /** Keeps answering until Envoy has gone or the configured time is over, then ends everything. */
   readonly stop: () => Promise<void>
+  /** Writes the journal out and nothing else, for a process that must not go on. */
+  readonly abandon: () => Promise<void>
 }
 
 /** How often time passes for the snapshot. */
@@ -134,14 +136,9 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds: () => feeds.statuses(),
     log,
   })
-  await sources.start()
-  feeds.start()
-  const ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
   const statuses = () => [...sources.statuses(), ...feeds.statuses()]
 
   // The request path.
-  let stopping = false
-  let server: EnvoyServer | undefined
   const judgeParts = {
     clock,
     current: () => store.current,
@@ -159,38 +156,37 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         ),
       ),
   }
+  const handlers = countingHandlers(createJudge(judgeParts), metrics, bug)
+  let stage: 'starting' | 'waiting for documents' | 'serving' | 'stopping' = 'starting'
+  let server: EnvoyServer | undefined
+  observe(metrics, {
+    data: () => store.current.data,
+    now: clock.now,
+    tally,
+    sources: statuses,
+    feeds: () => feeds,
+    journal,
+    active: () => server?.active() ?? 0,
+    ready: () => stage === 'serving',
+    version,
+    engine: ENGINE_VERSION,
+    instance: config.instance,
+  })
+  let ticks: NodeJS.Timeout | undefined
   const endAll = async (): Promise<void> => {
+    stage = 'stopping'
     clearInterval(ticks)
+    server?.close()
+    await admin?.close()
     await Promise.all([feeds.stop(), sources.stop()])
     geo.close()
     await journal.close()
     metrics.close()
   }
+
+  // The order of the start: operators can look from the beginning; then orders and documents, with the last good ones
+  // from disk where a folder is bad; then the path is warmed, and only then Envoy is told to come.
   try {
-    const hasDocumentsYet = store.current.data.documentsVersion > 0
-    if (hasDocumentsYet) await warmUp(judgeParts)
-    server = await startEnvoyServer(
-      config.listeners,
-      countingHandlers(createJudge(judgeParts), metrics, bug),
-      (error) => say('tls', error.message, () => log.warn(error.message)),
-    )
-    const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
-    const ready = (): boolean => hasDocuments() && !stopping
-    observe(metrics, {
-      data: () => store.current.data,
-      now: clock.now,
-      tally,
-      sources: statuses,
-      feeds: () => feeds,
-      journal,
-      active: () => server?.active() ?? 0,
-      ready,
-      version,
-      engine: ENGINE_VERSION,
-      instance: config.instance,
-    })
-    server.setServing(hasDocuments())
-    store.subscribe(() => server?.setServing(hasDocuments()))
     admin = await startAdmin(
       config.admin,
       {
@@ -199,33 +195,52 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         now: clock.now,
         data: () => store.current.data,
         sources: statuses,
-        ready: () => ({
-          ready: ready(),
-          because: [...(hasDocuments() ? [] : ['no documents have been accepted']), ...(stopping ? ['stopping'] : [])],
-        }),
+        ready: () => ({ ready: stage === 'serving', because: stage === 'serving' ? [] : [stage] }),
         siteReady: (site, className) => siteReady(store.current, tally, site, className, clock.now()),
         metrics,
       },
       { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
     )
+    await sources.start()
+    feeds.start()
+    ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
+    const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
+    if (hasDocuments()) await warmUp(judgeParts)
+    server = await startEnvoyServer(config.listeners, handlers, (error) =>
+      say('tls', error.message, () => log.warn(error.message)),
+    )
+    const serve = (): void => {
+      if (stage === 'stopping') return
+      stage = 'serving'
+      server?.setServing(true)
+      log.info({ listeners: server?.addresses, admin: admin?.url, version }, 'hubward serves')
+    }
+    if (hasDocuments()) serve()
+    else {
+      stage = 'waiting for documents'
+      log.error({ admin: admin.url }, 'no source has documents that can be used: requests get what their routes say')
+      const unsubscribe = store.subscribe(() => {
+        if (!hasDocuments()) return
+        unsubscribe()
+        warmUp(judgeParts).then(serve, (error: unknown) => bug(error, 'warm-up'))
+      })
+    }
   } catch (error) {
-    server?.close()
     await endAll()
     throw error
   }
-  log.info({ listeners: server.addresses, admin: admin.url, version }, 'hubward serves')
   return {
     addresses: server.addresses,
     adminUrl: admin.url,
     stop: async () => {
-      if (stopping) return
-      stopping = true
+      if (stage === 'stopping') return
+      stage = 'stopping'
       log.info({ drainMs: config.drainMs }, 'stopping: answering until Envoy has gone')
-      await server?.drain({ forMs: config.drainMs })
-      await admin?.close()
+      const how = await server?.drain({ forMs: config.drainMs })
       await endAll()
-      log.info('stopped')
+      log.info({ envoy: how }, 'stopped')
     },
+    abandon: () => journal.close(),
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { readConfig } from '../../config.ts'
 import { createLog } from '../../log.ts'
-import { startSidecar } from '../../sidecar.ts'
+import { type Sidecar, startSidecar } from '../../sidecar.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
 import { complain, problemLines } from '../output.ts'
 import { packageVersion } from '../version.ts'
@@ -29,22 +29,26 @@ export const serveCommand = (program: Command): void => {
         return
       }
       const log = createLog(config.logLevel, undefined, { instance: config.instance })
+      let sidecar: Sidecar | undefined
       const end = (error: unknown): void => {
         // The process is not to be trusted after this; whoever runs it starts it again, and Envoy's defaults hold meanwhile.
+        setTimeout(() => process.exit(EXIT_CODES.failure.code), 1_000)
         log.fatal({ err: error }, 'a mistake of ours: ending')
-        log.flush(() => process.exit(EXIT_CODES.failure.code))
-        setTimeout(() => process.exit(EXIT_CODES.failure.code), 1_000).unref()
+        const written = sidecar?.abandon() ?? Promise.resolve()
+        const leave = (): void => log.flush(() => process.exit(EXIT_CODES.failure.code))
+        written.then(leave, leave)
       }
       process.on('uncaughtException', end).on('unhandledRejection', end)
-      const sidecar = await startSidecar(config, log, packageVersion())
+      const running = await startSidecar(config, log, packageVersion())
+      sidecar = running
       process.stdout.write(
-        `${JSON.stringify({ listeners: sidecar.addresses, admin: sidecar.adminUrl, pid: process.pid })}\n`,
+        `${JSON.stringify({ listeners: running.addresses, admin: running.adminUrl, pid: process.pid })}\n`,
       )
       let asked = false
       const stop = (): void => {
         if (asked) process.exit(EXIT_CODES.failure.code)
         asked = true
-        void sidecar.stop().then(() => process.exit(0))
+        void running.stop().then(() => log.flush(() => process.exit(EXIT_CODES.ok.code)))
       }
       process.on('SIGTERM', stop).on('SIGINT', stop)
     })
