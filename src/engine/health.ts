@@ -25,6 +25,11 @@ export const emptyHealth = (now: EpochMs): HealthRow => ({
 export const FAILURES_TO_DOWN = { refused: 2, error: 3, timeout: 3 } as const
 /** Suspicion levels of the phi-accrual detector: no new sessions, and down. */
 export const PHI = { suspect: 4, down: 8 } as const
+/**
+ * How long a target that nobody probes stays down after real connections to it failed. Without traffic nothing would
+ * ever bring it back; after this it takes what no other target can, and the next failure puts it down again.
+ */
+export const PASSIVE_RETRY_MS = 30_000
 /** How much longer a target waits after a hard loss for safety than the policy's dwell says: 300 s against 60 s. */
 export const SAFETY_DWELL_FACTOR = 5
 
@@ -82,6 +87,9 @@ export const onHeartbeat = (row: HealthRow, beat: Heartbeat): HealthRow => {
 
 /** The row when time has passed: silence makes a target suspect, then down. */
 export const onSilence = (row: HealthRow, now: EpochMs): HealthRow => {
+  if (row.down && row.evidence === 'passive' && row.intervalMs === 0 && now - row.since >= PASSIVE_RETRY_MS) {
+    return { ...row, down: false, suspect: true, failuresInARow: 1, cause: 'tried again: nothing probes it' }
+  }
   if (row.down || row.lastOkAt === 0 || row.intervalMs === 0) return row
   const level = phi(now - row.lastOkAt, row.intervalMs, row.intervalDevMs)
   if (level >= PHI.down) {

@@ -702,3 +702,18 @@ t.test('a request that says of itself what nobody understands is refused', async
   const world = new World({ sites: trio, policies: [policy(ladder)] })
   t.match(world.decide({ malformed: 'needs' }), { action: 'deny', status: 400, reason: 'bad-request' })
 })
+
+t.test('a target that only real connections speak of is tried again, one that is probed is not', async (t) => {
+  const timers = { ...quick, dwellMs: 1_000, failBackMs: 0 }
+  const world = new World({ sites: trio, policies: [policy([['ams'], ['fra']], { timers })] })
+  world.probe(['fra'], 'ok').pass(1_000).probe(['fra'], 'ok')
+  world.probe(['ams', 'fra'], 'refused', 2, 'passive')
+  t.equal(world.where(), 'deny')
+  world.pass(31_000)
+  t.match(world.decide(), { target: 'ams/default', reason: 'returning' })
+  t.equal(world.snapshot.data.health[1]!.state, 'down')
+  world.probe(['ams'], 'refused', 1, 'passive')
+  t.equal(world.where(), 'deny', 'the next failure puts it down again')
+  world.pass(31_000).probe(['ams'], 'ok', 1, 'passive').pass(2_000)
+  t.match(world.decide(), { target: 'ams/default' })
+})
