@@ -59,7 +59,7 @@ export interface RunningHubward {
 
 /** Starts `hubward serve`. It is ready when Envoy's health check of it says so. */
 export function startHubward({ config }: HubwardFolder): RunningHubward {
-  const cli = process.env.HUBWARD_TEST_SERVE ?? join(root, 'src', 'cli', 'hubward.ts')
+  const cli = join(root, 'src', 'cli', 'hubward.ts')
   const child = spawn(process.execPath, [cli, 'serve', '--config', config], {
     env: childEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],
