@@ -5,7 +5,8 @@
  * The peer here is our own Envoy on a socket of ours, so the limit is lifted to what no Envoy reaches.
  *
  * A graceful GOAWAY after some hundred streams, the way out on older Nodes, was tried first: nghttp2 ignores streams
- * that arrive after it, and of 5,000 requests at concurrency 16 two waited for the whole message_timeout.
+ * that arrive after it, and of 5,000 requests at concurrency 16 two waited for the whole message_timeout. Without any
+ * measure 10,000 requests cost 9 GOAWAYs and, fail-closed, 4 errors at concurrency 16 and 56 at 64; with this, none.
  */
 export const STREAM_RESETS = { streamResetBurst: 1_000_000, streamResetRate: 1_000_000 } as const
 

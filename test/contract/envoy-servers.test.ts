@@ -1,6 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import http from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,72 +7,13 @@ import { Client, credentials } from '@grpc/grpc-js'
 import t, { type Test as TapTest } from 'tap'
 import { type EnvoyServer, startEnvoyServer } from '../../src/envoy/grpc-server.ts'
 import type { Listen } from '../../src/envoy/listener.ts'
-import { handlersOf, type Judged } from '../../src/envoy/serving.ts'
-import type { Decision } from '../../src/model/decision.ts'
-import type { RequestView } from '../../src/model/request-view.ts'
+import { handlersOf } from '../../src/envoy/serving.ts'
 import { type Minimal, minimalEnvoy } from '../helpers/envoy-minimal.ts'
+import { load } from '../helpers/raw-load.ts'
 import { ask, startEnvoy, until } from '../helpers/running-envoy.ts'
+import { scriptedJudge } from '../helpers/scripted-judge.ts'
 
-const common = {
-  id: 'd1',
-  at: 0,
-  class: 'chat',
-  because: [],
-  ladder: [],
-  next: [],
-  policy: 'p@1',
-  policyHash: null,
-  revision: 1,
-  layers: [],
-  override: null,
-  arm: null,
-  session: 'none',
-  stale: [],
-  insufficient: [],
-} as const
-
-/** A judge for tests: the request says what is to be decided, in ways that no user has. */
-const judge = (view: RequestView): Judged => {
-  const want = view.header('x-want') ?? 'a'
-  if (want === 'throw') throw new Error('a bug in the judge')
-  if (want === 'deny')
-    return {
-      decision: {
-        ...common,
-        action: 'deny',
-        status: 503,
-        retryAfterMs: 90_000,
-        reason: 'no-target',
-        because: [
-          { target: 'a/default', constraint: 'queue.depth', measured: 41, op: '<=', limit: 40, unit: 'requests' },
-        ],
-      },
-    }
-  if (want === 'body') {
-    const model =
-      view.body === undefined ? 'none' : (JSON.parse(Buffer.from(view.body).toString()) as { model: string }).model
-    return {
-      decision: {
-        ...common,
-        action: 'degrade',
-        reason: 'degraded',
-        target: 'b/default',
-        cluster: model === 'big' ? 'b' : 'a',
-        model: 'small',
-        rewriteBody: true,
-      },
-    }
-  }
-  const decision: Decision =
-    want === 'envoy'
-      ? { ...common, action: 'route', reason: 'no-policy' }
-      : { ...common, action: 'route', reason: 'first-choice', target: `${want}/default`, cluster: want }
-  return {
-    decision,
-    extras: { session: `token for ${view.attribute('source.address') === undefined ? 'nobody' : 'somebody'}` },
-  }
-}
-
+const pem = (name: string) => join(import.meta.dirname, '../fixtures/tls', name)
 const folder = mkdtempSync(join(tmpdir(), 'hubward-servers-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 let sockets = 0
@@ -82,7 +22,10 @@ const failures: string[] = []
 const serve = async (t: TapTest, listen: Listen): Promise<EnvoyServer> => {
   const server = await startEnvoyServer(
     [listen],
-    handlersOf({ judge, failed: (error, where) => failures.push(`${where}: ${(error as Error).message}`) }),
+    handlersOf({
+      judge: scriptedJudge,
+      failed: (error, where) => failures.push(`${where}: ${(error as Error).message}`),
+    }),
   )
   t.teardown(() => server.close())
   server.setServing(true)
@@ -130,7 +73,7 @@ for (const mode of ['ext_proc', 'ext_authz'] as const) {
   }
 }
 
-t.test('a body is read where the route asks for it, and rewritten byte for byte but for the model', async (t) => {
+t.test('a body is read where the route asks for it, and its decision is followed', async (t) => {
   const { port, envoy } = await around(t, { bodyPath: '/v1/' })
   const big = await ask(port, '/v1/chat', {
     headers: { 'x-want': 'body', 'content-type': 'application/json' },
@@ -178,28 +121,27 @@ t.test('bytes that are no message end their stream and nothing else', async (t) 
   t.equal(failures.length, 2)
 })
 
-t.test("8,000 requests without one refused: Envoy's resets are not taken for an attack", async (t) => {
+t.test("10,000 requests without one refused: Envoy's resets are not taken for an attack", async (t) => {
   const { port, envoy } = await around(t, {})
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
-  t.teardown(() => agent.destroy())
-  let left = 8_000
-  const bad: number[] = []
-  await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      while (left-- > 0) {
-        const { status } = await ask(port, '/', { agent, headers: { 'x-want': left % 2 === 0 ? 'a' : 'b' } })
-        if (status !== 200) bad.push(status)
-      }
-    }),
-  )
-  t.same(bad, [])
+  const requestOf = (index: number) => `GET / HTTP/1.1\r\nhost: h\r\nx-want: ${index % 2 === 0 ? 'a' : 'b'}\r\n\r\n`
+  const keyOf = (index: number, _head: string, body: string) => `${index % 2 === 0 ? 'a' : 'b'} to ${body}`
+  const { byStatus, byKey, broken } = await load(port, { total: 10_000, concurrency: 16, requestOf, keyOf })
+  t.same([...byStatus], [[200, 10_000]])
+  t.same(Object.fromEntries(byKey), { 'a to a': 5_000, 'b to b': 5_000 })
+  t.equal(broken, 0)
   const stats = await envoy.stats('ext_proc.streams_(started|failed)')
   t.equal(stats['http.ingress.ext_proc.streams_failed'], 0)
-  t.ok(stats['http.ingress.ext_proc.streams_started']! >= 8_000)
+  t.ok(stats['http.ingress.ext_proc.streams_started']! >= 10_000)
+  const resets = await envoy.stats('cluster.hubward.upstream_(rq_tx_reset|cx_close_notify)$')
+  t.ok(resets['cluster.hubward.upstream_rq_tx_reset']! >= 10_000, 'each stream was reset')
+  t.equal(resets['cluster.hubward.upstream_cx_close_notify'], 0, 'and no connection was told to go away')
 })
 
 t.test('health: NOT_SERVING until told, then SERVING, and watchers hear of it', async (t) => {
-  const server = await startEnvoyServer([{ host: '127.0.0.1', port: 0 }], handlersOf({ judge, failed: () => {} }))
+  const server = await startEnvoyServer(
+    [{ host: '127.0.0.1', port: 0 }],
+    handlersOf({ judge: scriptedJudge, failed: () => {} }),
+  )
   t.teardown(() => server.close())
   const client = new Client(server.addresses[0]!, credentials.createInsecure())
   t.teardown(() => client.close())
@@ -233,15 +175,18 @@ t.test('a unix socket: left behind it is taken over, in use it is not, and its m
   await t.resolves(serve(t, { unix: join(folder, 'left.sock') }), 'a process that is gone left it')
   await serve(t, { unix: path, mode: 0o600 })
   t.equal(statSync(path).mode & 0o777, 0o600)
-  await t.rejects(startEnvoyServer([{ unix: path }], handlersOf({ judge, failed: () => {} })), {
+  await t.rejects(startEnvoyServer([{ unix: path }], handlersOf({ judge: scriptedJudge, failed: () => {} })), {
     message: /another process answers on this socket/,
   })
   writeFileSync(join(folder, 'file'), 'x')
-  await t.rejects(startEnvoyServer([{ unix: join(folder, 'file') }], handlersOf({ judge, failed: () => {} })), {
-    message: /not a socket/,
-  })
   await t.rejects(
-    startEnvoyServer([{ unix: join(folder, 'x'.repeat(120)) }], handlersOf({ judge, failed: () => {} })),
+    startEnvoyServer([{ unix: join(folder, 'file') }], handlersOf({ judge: scriptedJudge, failed: () => {} })),
+    {
+      message: /not a socket/,
+    },
+  )
+  await t.rejects(
+    startEnvoyServer([{ unix: join(folder, 'x'.repeat(120)) }], handlersOf({ judge: scriptedJudge, failed: () => {} })),
     { message: /107 bytes/ },
   )
   const taken = createServer().listen(0, '127.0.0.1')
@@ -250,65 +195,12 @@ t.test('a unix socket: left behind it is taken over, in use it is not, and its m
   await t.rejects(
     startEnvoyServer(
       [{ host: '127.0.0.1', port: (taken.address() as { port: number }).port }],
-      handlersOf({ judge, failed: () => {} }),
+      handlersOf({ judge: scriptedJudge, failed: () => {} }),
     ),
   )
 })
 
 t.test('mTLS: a client without a certificate is not let in', async (t) => {
-  const pem = (name: string) => join(folder, name)
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' })
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-keyout',
-    pem('ca.key'),
-    '-out',
-    pem('ca.pem'),
-    '-days',
-    '2',
-    '-subj',
-    '/CN=test ca',
-  )
-  for (const who of ['server', 'client']) {
-    openssl(
-      'req',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      pem(`${who}.key`),
-      '-out',
-      pem(`${who}.csr`),
-      '-subj',
-      `/CN=${who}`,
-    )
-    writeFileSync(pem(`${who}.ext`), 'subjectAltName=DNS:hubward.test')
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      pem(`${who}.csr`),
-      '-CA',
-      pem('ca.pem'),
-      '-CAkey',
-      pem('ca.key'),
-      '-CAcreateserial',
-      '-days',
-      '2',
-      '-extfile',
-      pem(`${who}.ext`),
-      '-out',
-      pem(`${who}.pem`),
-    )
-  }
   const listen: Listen = {
     host: '127.0.0.1',
     port: 0,
@@ -336,4 +228,19 @@ t.test('mTLS: a client without a certificate is not let in', async (t) => {
   t.equal((await ask(known.port, '/', { headers: { 'x-want': 'b' } })).body, 'b')
   const stranger = await around(t, { listen, sidecarTls: socket(false) })
   t.equal((await ask(stranger.port, '/', { headers: { 'x-want': 'b' } })).status, 500)
+})
+
+t.test('hubward ends after Envoy: asked to stop, it answers until Envoy has closed its connections', async (t) => {
+  const { port, envoy, server } = await around(t, {})
+  t.equal((await ask(port, '/', { headers: { 'x-want': 'a' } })).body, 'a')
+  let ended: string | undefined
+  const drained = server.drain({ forMs: 600_000, quietMs: 50 }).then((how) => {
+    ended = how
+  })
+  for (let i = 0; i < 20; i++) t.equal((await ask(port, '/', { headers: { 'x-want': 'b' } })).body, 'b')
+  t.equal(ended, undefined)
+  await envoy.stop()
+  await drained
+  t.equal(ended, 'left')
+  t.equal(server.connections(), 0)
 })

@@ -275,6 +275,12 @@ t.test('a rewritten body differs from the old one in its model only', async (t) 
   t.equal(rewritten('{"model":"a","model":"b"}'), '{"model":"a","model":"small"}', 'the last is the one that is read')
   t.equal(rewritten('{"mod\\u0065l":"a"}'), '{"mod\\u0065l":"small"}', 'a key may be written with escapes')
   t.equal(rewritten('{"x":"\\"model\\":\\"a\\"","model":"a"}'), '{"x":"\\"model\\":\\"a\\"","model":"small"}')
+  const odd = Buffer.from('7b2278223a22ff80222c226d6f64656c223a2261227d', 'hex')
+  t.equal(
+    rewriteModel(odd, 'ü')!.toString('hex'),
+    '7b2278223a22ff80222c226d6f64656c223a22c3bc227d',
+    'no UTF-8 stays so',
+  )
   for (const none of [
     '',
     '[]',
