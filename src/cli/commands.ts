@@ -1,12 +1,15 @@
 import type { Command } from 'commander'
 import { completionsCommand } from './commands/completions.ts'
+import { decideCommand } from './commands/decide.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
+import { explainCommand } from './commands/explain.ts'
 import { overrideCommand } from './commands/override.ts'
 import { routingCommand } from './commands/routing.ts'
 import { schemaCommand } from './commands/schema.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
+import { testCommand } from './commands/test.ts'
 import { validateCommand } from './commands/validate.ts'
 import { versionCommand } from './commands/version.ts'
 
@@ -20,6 +23,9 @@ export const COMMANDS = {
   validate: validateCommand,
   override: overrideCommand,
   routing: routingCommand,
+  decide: decideCommand,
+  explain: explainCommand,
+  test: testCommand,
   envoy: envoyCommand,
   doctor: doctorCommand,
   schema: schemaCommand,
