@@ -31,10 +31,19 @@ export function keepOnDisk(file: string, set: DocumentSet, hash: string, version
     closeSync(folder)
     return []
   } catch (error) {
-    rmSync(beside, { force: true })
+    remove(beside)
     const message = `the set cannot be kept on disk: ${(error as Error).message}`
     const remedy = 'make the state folder writable: a restart while the source is away would have no documents'
     return [{ code: 'documents/not-kept', severity: 'warning', message, remedy }]
+  }
+}
+
+/** Removes what was half written, if it is there and can be: a folder that takes no file gives none back either. */
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // What keeps it from being removed kept the set from being written, and that is told already.
   }
 }
 
