@@ -1,4 +1,5 @@
 import type { DocumentSet, FactSource } from '../../model/documents.ts'
+import { HEADERS } from '../../model/headers.ts'
 import { SIDECAR_CLUSTER } from './clusters.ts'
 import { DECISION_HEADERS } from './early-headers.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
@@ -74,13 +75,18 @@ function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
   }
 }
 
-// Without rules a processor may rewrite the path and drop the request id.
-const mutationRules = (set: DocumentSet): EnvoyObject => ({
-  disallow_all: true,
-  allow_expression: {
-    regex: `^(${[...DECISION_HEADERS, ...(rewritesBodies(set) ? ['content-length'] : [])].join('|')})$`,
-  },
-})
+// Without rules a processor may rewrite the path and drop the request id. Envoy holds refusals against the same rules:
+// one whose content-type is not let in arrives as text/plain, and without its Retry-After. The names are not all written
+// out, because Envoy refuses a regex of more than 100 steps.
+const mutationRules = (set: DocumentSet): EnvoyObject => {
+  const content = rewritesBodies(set) ? 'content-(type|length)' : 'content-type'
+  const kept = Object.values(HEADERS).filter((name) => !DECISION_HEADERS.includes(name))
+  return {
+    disallow_all: true,
+    allow_expression: { regex: `x-hubward-[a-z]+|${content}|retry-after|x-should-retry` },
+    disallow_expression: { regex: kept.join('|') },
+  }
+}
 
 // What identifies a person is not sent to hubward unless a document reads it.
 const SECRET_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'x-api-key', 'api-key']

@@ -132,7 +132,7 @@ export const FILTER_CHECKS: readonly Check[] = [
   {
     code: 'doctor/mutations-too-wide',
     severity: 'warning',
-    remedy: 'set mutation_rules: disallow_all with an allow_expression for x-hubward-* only',
+    remedy: 'set mutation_rules: disallow_all with an allow_expression for x-hubward-* and the headers of refusals only',
     find: (view) =>
       asking(view).flatMap((one) => {
         const rules = rulesOf(one)
@@ -151,7 +151,7 @@ export const FILTER_CHECKS: readonly Check[] = [
       asking(view).flatMap((one) => {
         const rules = rulesOf(one)
         if (!closed(rules)) return []
-        return [HEADERS.cluster, HEADERS.reason, HEADERS.decision, HEADERS.session]
+        return [HEADERS.cluster, HEADERS.reason, HEADERS.decision, HEADERS.session, 'content-type', 'retry-after']
           .filter((name) => !regexMatches(rules?.allow_expression?.regex, name))
           .map((name) => `${where(one)} drops ${name} from hubward's answers`)
       }),
