@@ -3,15 +3,15 @@ import { listOf, object, ref } from './parts.ts'
 
 /** The places that a fact can be read from, and the fields that each of them understands. */
 export const FACT_ORIGINS = {
-  header: { required: ['name'], optional: ['trusted', 'allow'] },
-  query: { required: ['name'], optional: ['allow'] },
+  header: { required: ['name'], optional: ['trusted', 'allow', 'value'] },
+  query: { required: ['name'], optional: ['allow', 'value'] },
   path: { required: ['prefix', 'value'], optional: [] },
   method: { required: [], optional: ['name', 'value', 'allow'] },
-  jwt: { required: ['name'], optional: ['allow'] },
-  attribute: { required: ['name'], optional: ['allow'] },
-  context: { required: ['name'], optional: ['allow'] },
-  body: { required: ['name'], optional: ['allow'] },
-  geo: { required: ['name'], optional: ['allow'] },
+  jwt: { required: ['name'], optional: ['allow', 'value'] },
+  attribute: { required: ['name'], optional: ['allow', 'value'] },
+  context: { required: ['name'], optional: ['allow', 'value'] },
+  body: { required: ['name'], optional: ['allow', 'value'] },
+  geo: { required: ['name'], optional: ['allow', 'value'] },
   network: { required: ['cidrs', 'value'], optional: [] },
   value: { required: ['value'], optional: [] },
 } as const satisfies Record<string, { required: readonly string[]; optional: readonly string[] }>
@@ -26,7 +26,11 @@ const source = object(
       description: 'the header, parameter, claim (dots descend), attribute, body field, or country, region or asn',
     },
     prefix: { type: 'string', pattern: '^/', maxLength: 500, description: 'path: the beginning that has to match' },
-    value: { type: 'string', maxLength: 200, description: 'what the source then gives' },
+    value: {
+      type: 'string',
+      maxLength: 200,
+      description: 'what the source then gives; with allow: what any of the allowed values is read as',
+    },
     trusted: { type: 'boolean', description: 'header: Envoy or a proxy before it sets it, a client cannot' },
     allow: listOf({ type: 'string' }, { minItems: 1, description: 'any other value is ignored' }),
     cidrs: listOf(

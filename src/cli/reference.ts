@@ -1,0 +1,247 @@
+import type { Command } from 'commander'
+import { ROUTES } from '../admin/routes.ts'
+import { CONFIG_PROBLEMS } from '../config/problems.ts'
+import { CONFIG_SCHEMA } from '../config/schema.ts'
+import { GIVEN_WORDS, SITE_WORDS, THEN_WORDS, WHEN_WORDS } from '../documents/case-words.ts'
+import { CONDITION_FUNCTIONS } from '../documents/condition-functions.ts'
+import { DOCUMENT_PROBLEMS } from '../documents/problems.ts'
+import { FACT_ORIGINS } from '../documents/schema/fact-sources.ts'
+import { SCHEMAS } from '../documents/schema/kinds.ts'
+import { DEFS } from '../documents/schema/parts.ts'
+import { CHECKS } from '../envoy/doctor/doctor.ts'
+import { FEED_PROBLEMS } from '../feeds/failure.ts'
+import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
+import { FEED_KINDS } from '../feeds/table.ts'
+import { METRICS } from '../metrics/table.ts'
+import { FACT_NAMES } from '../model/facts.ts'
+import { HEADERS } from '../model/headers.ts'
+import { CONSTRAINTS, REASONS } from '../model/reason.ts'
+import { SIGNALS, type Signal } from '../model/signal.ts'
+import { FACT_PROBLEMS } from '../request/fact-problems.ts'
+import { EXIT_CODES } from './exit-codes.ts'
+import { hubwardProgram } from './program.ts'
+import { fieldRows } from './schema-fields.ts'
+
+const cell = (value: unknown): string =>
+  String(value ?? '')
+    .replaceAll('|', '\\|')
+    .replaceAll('\n', ' ')
+const table = (head: readonly string[], rows: readonly (readonly unknown[])[]): string =>
+  [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => '---').join('|')}|`,
+    ...rows.map((row) => `| ${row.map(cell).join(' | ')} |`),
+  ].join('\n')
+const page = (title: string, says: string, ...parts: readonly string[]): string =>
+  `# ${title}\n\n${says} Written by \`npm run docs\` from the tables that the code runs on.\n\n${parts.join('\n\n')}\n`
+const words = (rows: Readonly<Record<string, string>>, head: readonly [string, string] = ['word', 'meaning']): string =>
+  table(
+    head,
+    Object.entries(rows).map(([word, says]) => [`\`${word}\``, says]),
+  )
+const FIELDS = ['field', 'type', 'default', 'meaning'] as const
+
+/** Every generated page of docs/reference by name. To add one, add a row. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  signals: () =>
+    page(
+      'Signals',
+      'Every quantity that feeds deliver and policies compare.',
+      table(
+        ['signal', 'unit', 'of', 'worse', 'range', 'hard age', 'least events', 'red', 'what it is'],
+        Object.entries(SIGNALS as Readonly<Record<string, Signal>>).map(([name, row]) => [
+          `\`${name}\`${row.byModel ? ' (also by model)' : ''}`,
+          row.unit,
+          row.scope,
+          row.worseWhen,
+          row.range.join(' … '),
+          row.staleAfterMs === undefined ? "the class's default" : `${row.staleAfterMs / 1_000} s`,
+          row.countMin ?? '',
+          row.red === undefined
+            ? ''
+            : 'max' in row.red
+              ? `above ${row.red.max}`
+              : `below ${row.red.min} until ${row.red.resume}`,
+          row.says,
+        ]),
+      ),
+      "A sample is `fresh` up to its hard age (the class's `freshness` for the signal, else the hard age above, else the class's `default`), then `stale`; `missing` was never measured; `insufficient` has fewer events behind it than the least, and satisfies a requirement, so that an idle fallback can take traffic. A site's signal holds for each of its pools.",
+    ),
+  reasons: () =>
+    page(
+      'Reasons and constraints',
+      'The words in which every decision explains itself.',
+      words(REASONS, ['reason', 'meaning']),
+      'What can stand between a request and a target, by the step of the order of judgement it belongs to. Thresholds and bands are named by their signal.',
+      table(
+        ['constraint', 'step'],
+        Object.entries(CONSTRAINTS).map(([name, step]) => [`\`${name}\``, step]),
+      ),
+    ),
+  documents: () =>
+    page(
+      'Documents',
+      'Every field of every kind of document, in YAML or JSON, one or many in a file; a folder is read recursively.',
+      'A folder is one source: it is taken whole or refused whole, with every problem listed, and its last good set stays in force and on disk. Swap a folder by symlink, or use a ConfigMap, so that nobody reads a half of it. `# yaml-language-server: $schema=…/schemas/policy.schema.json` gives editors the same rules.',
+      ...Object.entries(SCHEMAS).flatMap(([kind, schema]) =>
+        [`## ${kind}`, String(schema.description ?? ''), table(FIELDS, fieldRows(schema, DEFS))].filter(
+          (part) => part !== '',
+        ),
+      ),
+      '## Shared parts',
+      table(
+        ['part', 'meaning'],
+        Object.entries(DEFS).map(([name, part]) => [name, (part as { description?: string }).description ?? '']),
+      ),
+    ),
+  conditions: () =>
+    page(
+      'Conditions',
+      'What `when` of a policy may say: CEL over the facts of the request, and nothing else.',
+      `Facts: ${FACT_NAMES.map((name) => `\`request.${name}\``).join(', ')}, and \`request.x\` for a fact x of your own. A fact that the request does not have makes the condition false, unless \`has(request.x)\` asks for it first or \`||\` has another side that is true. \`matches\` is refused, because its regular expressions can be made to run for ever; \`re2match\` can't.`,
+      table(
+        ['function', 'meaning'],
+        Object.entries(CONDITION_FUNCTIONS).map(([name, row]) => [`\`${name}\``, row.says]),
+      ),
+    ),
+  facts: () =>
+    page(
+      'Facts and where they come from',
+      'The sources that a FactSources document may name.',
+      table(
+        ['from', 'needs', 'may have'],
+        Object.entries(FACT_ORIGINS).map(([name, row]) => [
+          `\`${name}\``,
+          row.required.join(', '),
+          row.optional.join(', '),
+        ]),
+      ),
+      'A client sets its headers, query, path, method and body as it likes. Class, tenant, tier and residency are only read from what it can not set: `jwt` (claims that Envoy has verified), `attribute`, `context`, `network`, `geo`, `value`, a `path`, or a header that is `trusted` and comes from a trusted peer.',
+      'What may be wrong with what a request brings, as `hubward_facts_problems_total` counts it:',
+      words(FACT_PROBLEMS, ['code', 'meaning']),
+    ),
+  'policy-test': () =>
+    page(
+      'Policy tests',
+      'The words of a case: given, when, then, and steps in time.',
+      'A case states only what matters: every site is up, every signal that a policy asks for is good, and the request belongs to nobody, unless the case says otherwise.',
+      '## given',
+      words(GIVEN_WORDS),
+      '### of a site or pool',
+      words(SITE_WORDS),
+      '## when',
+      `Facts by name, and:`,
+      words(WHEN_WORDS),
+      '## then',
+      words(THEN_WORDS),
+      '## steps',
+      'Each step may say `after` (a duration that goes by), `given`, `when` and `then`; what it does not say stays as it was.',
+    ),
+  configuration: () =>
+    page(
+      'Configuration',
+      'Every field of the file that `hubward serve --config` reads.',
+      table(FIELDS, fieldRows(CONFIG_SCHEMA, {})),
+    ),
+  feeds: () =>
+    page(
+      'Feeds',
+      'Every kind of feed, and what an entry of `feeds` says for it.',
+      ...Object.entries(FEED_KINDS).flatMap(([kind, row]) => [
+        `## ${kind}`,
+        `${row.says}.`,
+        table(FIELDS, fieldRows(row.schema, {})),
+      ]),
+      '## envoyAdmin',
+      "Envoy's admin port: which clusters it has, and which connections fail.",
+      table(FIELDS, fieldRows(ENVOY_ADMIN_SCHEMA, {})),
+    ),
+  metrics: () =>
+    page(
+      'Metrics',
+      'Everything under /metrics that is ours.',
+      table(
+        ['metric', 'type', 'labels', 'meaning'],
+        Object.entries(METRICS).map(([name, row]) => [`\`${name}\``, row.type, row.labels.join(', '), row.says]),
+      ),
+    ),
+  http: () =>
+    page(
+      'HTTP for operators',
+      'Every route of the admin port. All are GET; none changes anything.',
+      table(
+        ['route', 'meaning', 'query', 'answers', 'open'],
+        Object.values(ROUTES).map((row) => [
+          `\`${row.path}\``,
+          row.says,
+          Object.entries('query' in row ? row.query : {})
+            .map(([name, says]) => `\`${name}\`: ${says}`)
+            .join('; '),
+          Object.entries(row.answers)
+            .map(([status, says]) => `${status} ${says}`)
+            .join('; '),
+          row.open ? 'without a token, then without details' : '',
+        ]),
+      ),
+    ),
+  headers: () =>
+    page(
+      'Headers',
+      'The headers that hubward speaks in. What of them a client sends is removed before a route is chosen, but for the signed session token and what a job needs.',
+      words(HEADERS, ['for', 'header']),
+    ),
+  commands: () =>
+    page(
+      'Commands',
+      'What `hubward` can be told.',
+      ...commandParts(hubwardProgram()),
+      '## Exit codes',
+      table(
+        ['code', 'meaning'],
+        Object.values(EXIT_CODES).map(({ code, says }) => [code, says]),
+      ),
+    ),
+  doctor: () =>
+    page(
+      'What the doctor looks for',
+      'Every check of `hubward doctor`.',
+      table(
+        ['check', 'severity', 'remedy'],
+        CHECKS.map((check) => [`\`${check.code}\``, check.severity, check.remedy]),
+      ),
+    ),
+  problems: () =>
+    page(
+      'Problems',
+      'Every code that documents, configuration and feeds can give.',
+      '## Documents',
+      words(DOCUMENT_PROBLEMS, ['code', 'meaning']),
+      '## Configuration',
+      words(CONFIG_PROBLEMS, ['code', 'meaning']),
+      '## Feeds',
+      words(FEED_PROBLEMS, ['code', 'meaning']),
+    ),
+}
+
+const commandParts = (program: Command, name = 'hubward'): string[] =>
+  program.commands
+    .filter((command) => command.name() !== 'help')
+    .flatMap((command) => {
+      const full = `${name} ${command.name()}`
+      const options = command.options.map((option) => [
+        `\`${option.flags}\``,
+        option.description,
+        option.defaultValue === undefined ? '' : option.defaultValue,
+      ])
+      return [
+        `## ${full}`,
+        `${command.description() || command.summary()}`,
+        ...(command.registeredArguments.length === 0
+          ? []
+          : [
+              `Arguments: ${command.registeredArguments.map((one) => `\`${one.name()}\` ${one.description}`).join('; ')}`,
+            ]),
+        ...(options.length === 0 ? [] : [table(['option', 'meaning', 'default'], options)]),
+        ...commandParts(command, full),
+      ]
+    })
