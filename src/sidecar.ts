@@ -205,7 +205,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds.start()
     ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
-    if (hasDocuments()) await warmUp(judgeParts)
+    if (hasDocuments()) await warmUp(judgeParts, bug)
     server = await startEnvoyServer(config.listeners, handlers, (error) =>
       say('tls', error.message, () => log.warn(error.message)),
     )
@@ -222,7 +222,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       const unsubscribe = store.subscribe(() => {
         if (!hasDocuments()) return
         unsubscribe()
-        warmUp(judgeParts).then(serve, (error: unknown) => bug(error, 'warm-up'))
+        warmUp(judgeParts, bug).then(serve, (error: unknown) => bug(error, 'warm-up'))
       })
     }
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { readConfig } from '../../config.ts'
 import { createLog } from '../../log.ts'
-import { type Sidecar, startSidecar } from '../../sidecar.ts'
+import type { Sidecar } from '../../sidecar.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
 import { complain, problemLines } from '../output.ts'
 import { packageVersion } from '../version.ts'
@@ -39,6 +39,8 @@ export const serveCommand = (program: Command): void => {
         written.then(leave, leave)
       }
       process.on('uncaughtException', end).on('unhandledRejection', end)
+      // Loaded here: gRPC and the HTTP framework are half of the time that any other command takes to start.
+      const { startSidecar } = await import('../../sidecar.ts')
       const running = await startSidecar(config, log, packageVersion())
       sidecar = running
       process.stdout.write(
