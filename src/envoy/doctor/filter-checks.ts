@@ -36,6 +36,9 @@ const rulesOf = (one: Configured): MutationRules | undefined =>
 const closed = (rules: MutationRules | undefined): boolean =>
   rules?.disallow_all === true || (typeof rules?.disallow_all === 'object' && rules.disallow_all.value === true)
 
+const lets = (rules: MutationRules | undefined, name: string): boolean =>
+  regexMatches(rules?.allow_expression?.regex, name) && !regexMatches(rules?.disallow_expression?.regex, name)
+
 /** What can be wrong with the connection manager and the filter that asks hubward. */
 export const FILTER_CHECKS: readonly Check[] = [
   {
@@ -132,14 +135,13 @@ export const FILTER_CHECKS: readonly Check[] = [
   {
     code: 'doctor/mutations-too-wide',
     severity: 'warning',
-    remedy: 'set mutation_rules: disallow_all with an allow_expression for x-hubward-* and the headers of refusals only',
+    remedy:
+      'set mutation_rules: disallow_all with an allow_expression for x-hubward-* and the headers of refusals only',
     find: (view) =>
       asking(view).flatMap((one) => {
         const rules = rulesOf(one)
         if (!closed(rules)) return [`${where(one)} lets the processor rewrite the path and other headers`]
-        const wide = [':path', 'authorization', 'x-request-id'].filter((name) =>
-          regexMatches(rules?.allow_expression?.regex, name),
-        )
+        const wide = [':path', 'authorization', 'x-request-id'].filter((name) => lets(rules, name))
         return wide.map((name) => `${where(one)} lets the processor change ${name}`)
       }),
   },
