@@ -50,6 +50,15 @@ if (set !== null && demo !== null) {
     if (path.endsWith('envoy.yaml')) {
       t.test(`envoy/${path} is accepted by Envoy`, async (t) => t.equal(validateEnvoy(first ?? {}), undefined))
     }
+    if (first?.kind === 'ConfigMap') {
+      t.test(`hubward takes the configuration in envoy/${path}`, async (t) => {
+        const file = join(
+          t.testdir({ 'hubward.yaml': (first.data as Record<string, string>)['hubward.yaml'] ?? '' }),
+          'hubward.yaml',
+        )
+        t.strictSame(readConfig({ file }).problems, [])
+      })
+    }
     if (first?.kind === 'EnvoyFilter') {
       t.test(`the Envoy that envoy/${path} makes is accepted`, async (t) => {
         const hosts = JSON.stringify(first).matchAll(/"vhost":\{"name":"([^"]+)"\}/g)
@@ -88,15 +97,11 @@ t.test('hubward envoy', async (t) => {
   })
   t.test('writes an EnvoyFilter, and the pod or the workload for it', async (t) => {
     t.match(parse(run('--istio', 'gateway', '--vhost', 'llm.example.com:443=eu').stdout), { kind: 'EnvoyFilter' })
-    t.match(parse(run('--istio', 'gateway', '--workload', 'gw').stdout), {
-      kind: 'Deployment',
-      metadata: { name: 'gw' },
-    })
-    const { stdout } = run('--istio', 'sidecar', '--workload', 'gw', '--sidecar', 'hubward.routing.svc:50051')
-    t.match(
-      parseAllDocuments(stdout).map((one) => one.toJS().kind),
-      ['Service', 'Deployment'],
-    )
+    const kinds = (...args: string[]) =>
+      parseAllDocuments(run(...args, '--workload', 'gw').stdout).map((one) => one.toJS().kind)
+    t.strictSame(kinds('--istio', 'gateway'), ['ConfigMap', 'Deployment'])
+    const tcp = ['--istio', 'sidecar', '--sidecar', 'hubward.routing.svc:50051']
+    t.strictSame(kinds(...tcp), ['ConfigMap', 'Service', 'Deployment'])
   })
   t.test('refuses what contradicts itself or the documents', async (t) => {
     t.match(run('--residency', 'eu', '--residency-host', 'uk=uk.test'), { status: 2, stderr: /choose one/ })

@@ -156,7 +156,11 @@ for (const mode of ['ext_proc', 'ext_authz'] as const) {
               const answer = await ask(port, path, { headers, body: '{}' })
               t.strictSame(found(answer), wanted)
               if (answer.status === 503) t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
-              if (answer.status !== 200) t.strictSame(seen, [], 'it reached no site')
+              if (answer.status !== 200) {
+                t.strictSame(seen, [], 'it reached no site')
+                t.match(answer.headers['content-type'], /^application\/problem\+json/)
+                t.match(JSON.parse(answer.body), { status: answer.status, error: { code: String } })
+              }
               t.notOk(seen.some((one) => one.headers.x_hubward_cluster !== undefined))
             })
           }

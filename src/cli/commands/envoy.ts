@@ -5,7 +5,7 @@ import type { EnvoyObject } from '../../envoy/config/envoy-object.ts'
 import { envoyProblems } from '../../envoy/config/envoy-problems.ts'
 import { envoyText } from '../../envoy/config/envoy-text.ts'
 import { type IstioPlace, istioEnvoyFilter } from '../../envoy/config/istio.ts'
-import { podPatch, tcpWorkload } from '../../envoy/config/istio-workload.ts'
+import { configMap, podPatch, tcpWorkload } from '../../envoy/config/istio-workload.ts'
 import { ENVOY_OPTIONS_DEFAULT as D, type EnvoyOptions } from '../../envoy/config/options.ts'
 import type { DocumentSet } from '../../model/documents.ts'
 import { documentsIn } from '../documents-in.ts'
@@ -135,8 +135,9 @@ function objectsOf(set: DocumentSet, options: EnvoyOptions, flags: Flags): reado
     hosts: flags.vhost ?? [],
   }
   if (flags.workload === undefined) return [istioEnvoyFilter(set, options, place)]
-  if ('port' in options.sidecar) return tcpWorkload(options, place, flags.image)
-  return [podPatch(options, place, flags.workload, flags.image)]
+  const config = configMap(options, place)
+  if ('port' in options.sidecar) return [config, ...tcpWorkload(options, place, flags.image)]
+  return [config, podPatch(options, place, flags.workload, flags.image)]
 }
 
 const parseLabels = (text: string): Record<string, string> => {

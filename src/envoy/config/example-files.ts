@@ -3,7 +3,7 @@ import { envoyConfig } from './bootstrap.ts'
 import type { EnvoyObject } from './envoy-object.ts'
 import { envoyText } from './envoy-text.ts'
 import { type IstioPlace, istioEnvoyFilter } from './istio.ts'
-import { podPatch, tcpWorkload } from './istio-workload.ts'
+import { configMap, podPatch, tcpWorkload } from './istio-workload.ts'
 import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from './options.ts'
 
 const CLASSES = ['emea', 'eu', 'uk', 'ae'] as const
@@ -38,6 +38,8 @@ const SIDECAR: IstioPlace = {
   hosts: [{ name: 'llm.models.svc.cluster.local:80', class: 'emea' }],
 }
 
+const FEEDS = "hubward's own configuration; add feeds for the sites' metrics, see `hubward schema config`."
+
 /** The image that the examples name. */
 const IMAGE = 'hubward:latest'
 
@@ -50,8 +52,11 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
   const apply =
     'Patches on what Istio generates, with meshConfig.pathNormalization.normalization: DECODE_AND_MERGE_SLASHES.\n' +
     '# Check the result with `istioctl proxy-config routes -o json` and `hubward doctor`.'
-  const patchOf = (deployment: string) =>
-    `kubectl patch deployment ${deployment} --patch-file <this file>; wants a ConfigMap "hubward".`
+  const documents = 'kubectl create configmap hubward-documents --from-file <the folder of documents>'
+  const patchOf = (deployment: string, config: string) => [
+    `kubectl apply -f ${config}; ${documents}`,
+    `kubectl patch deployment ${deployment} --patch-file <this file>`,
+  ]
   return [
     file(
       'envoy.yaml',
@@ -65,9 +70,13 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
     ),
     file(
       'istio/gateway-uds-pod.yaml',
-      ['hubward as a native sidecar of the ingress gateway.', patchOf('istio-ingressgateway')],
+      [
+        'hubward as a native sidecar of the ingress gateway.',
+        ...patchOf('istio-ingressgateway', 'gateway-uds-config.yaml'),
+      ],
       [podPatch(EXAMPLE_OPTIONS, GATEWAY, 'istio-ingressgateway', IMAGE)],
     ),
+    file('istio/gateway-uds-config.yaml', [FEEDS], [configMap(EXAMPLE_OPTIONS, GATEWAY)]),
     file(
       'istio/gateway-tcp.yaml',
       ['hubward beside the ingress gateway, as a workload of its own.', apply],
@@ -75,8 +84,8 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
     ),
     file(
       'istio/gateway-tcp-workload.yaml',
-      ['hubward as a workload; wants a ConfigMap "hubward".'],
-      tcpWorkload(TCP, GATEWAY, IMAGE),
+      ['hubward as a workload of its own.', documents],
+      [configMap(TCP, GATEWAY), ...tcpWorkload(TCP, GATEWAY, IMAGE)],
     ),
     file(
       'istio/sidecar-uds.yaml',
@@ -85,9 +94,10 @@ export function exampleFiles(set: DocumentSet): { readonly path: string; readonl
     ),
     file(
       'istio/sidecar-uds-pod.yaml',
-      ['hubward as a native sidecar of that workload.', patchOf('assistant')],
+      ['hubward as a native sidecar of that workload.', ...patchOf('assistant', 'sidecar-uds-config.yaml')],
       [podPatch(EXAMPLE_OPTIONS, SIDECAR, 'assistant', IMAGE)],
     ),
+    file('istio/sidecar-uds-config.yaml', [FEEDS], [configMap(EXAMPLE_OPTIONS, SIDECAR)]),
     file(
       'istio/sidecar-tcp.yaml',
       ['hubward as a workload of its own for the sidecar of a workload that calls models.', apply],

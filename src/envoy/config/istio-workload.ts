@@ -1,3 +1,4 @@
+import { Document } from 'yaml'
 import type { EnvoyObject } from './envoy-object.ts'
 import type { IstioPlace } from './istio.ts'
 import type { EnvoyOptions } from './options.ts'
@@ -19,7 +20,7 @@ const PROXY_CONFIG = [
 const container = (image: string, user: EnvoyObject, more: EnvoyObject): EnvoyObject => ({
   name: 'hubward',
   image,
-  args: ['serve', '--config', '/etc/hubward/hubward.yaml'],
+  args: ['serve', '--config', `${CONFIG_DIR}/hubward.yaml`],
   resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } },
   securityContext: {
     runAsNonRoot: true,
@@ -34,8 +35,39 @@ const container = (image: string, user: EnvoyObject, more: EnvoyObject): EnvoyOb
 /** The user of istio-proxy: the socket is for both of them, and for nobody else in the pod. */
 const PROXY_USER = 1337
 
-const documents: EnvoyObject = { name: 'hubward', configMap: { name: 'hubward' } }
-const state: EnvoyObject = { name: 'hubward-state', emptyDir: {} }
+// Beside each other and not one inside the other: nothing can be mounted into a ConfigMap.
+const CONFIG_DIR = '/etc/hubward'
+const DOCUMENTS_DIR = '/etc/hubward-documents'
+const volumes: readonly EnvoyObject[] = [
+  { name: 'hubward', configMap: { name: 'hubward' } },
+  { name: 'hubward-documents', configMap: { name: 'hubward-documents' } },
+  { name: 'hubward-state', emptyDir: {} },
+]
+const mounts: readonly EnvoyObject[] = [
+  { name: 'hubward', mountPath: CONFIG_DIR, readOnly: true },
+  { name: 'hubward-documents', mountPath: DOCUMENTS_DIR, readOnly: true },
+  { name: 'hubward-state', mountPath: '/var/lib/hubward' },
+]
+
+/** The ConfigMap with hubward's own configuration. Feeds are added by whoever knows where the sites' metrics are. */
+export const configMap = (options: EnvoyOptions, place: IstioPlace): EnvoyObject => {
+  const isLocal = 'path' in options.sidecar
+  const listener =
+    'path' in options.sidecar ? { socket: options.sidecar.path } : { address: `0.0.0.0:${options.sidecar.port}` }
+  const config = {
+    listeners: [listener],
+    documents: [{ name: 'documents', dir: DOCUMENTS_DIR }],
+    // The proxy's admin port, for the clusters that it has. From another pod it can't be reached, and all are believed.
+    ...(isLocal ? { envoyAdmin: { address: '127.0.0.1:15000' } } : {}),
+    drain: '45s',
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'hubward', namespace: place.namespace },
+    data: { 'hubward.yaml': new Document(config).toString() },
+  }
+}
 
 /**
  * A patch for the Deployment whose pods get hubward beside their Envoy, over a socket in a shared volume. A native
@@ -50,11 +82,7 @@ export const podPatch = (options: EnvoyOptions, place: IstioPlace, deployment: s
     { runAsUser: PROXY_USER, runAsGroup: PROXY_USER },
     {
       restartPolicy: 'Always',
-      volumeMounts: [
-        socket,
-        { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
-        { name: 'hubward-state', mountPath: '/var/lib/hubward' },
-      ],
+      volumeMounts: [socket, ...mounts],
     },
   )
   const common = { terminationGracePeriodSeconds: GRACE_S, initContainers: [hubward] }
@@ -76,9 +104,9 @@ export const podPatch = (options: EnvoyOptions, place: IstioPlace, deployment: s
           ? {
               ...common,
               containers: [{ name: 'istio-proxy', volumeMounts: [socket] }],
-              volumes: [documents, state, shared],
+              volumes: [...volumes, shared],
             }
-          : { ...common, volumes: [documents, state] },
+          : { ...common, volumes },
       },
     },
   }
@@ -115,14 +143,11 @@ export const tcpWorkload = (options: EnvoyOptions, place: IstioPlace, image: str
                 {
                   ports: [{ name: 'grpc-hubward', containerPort: port }],
                   readinessProbe: { grpc: { port }, periodSeconds: 2 },
-                  volumeMounts: [
-                    { name: 'hubward', mountPath: '/etc/hubward', readOnly: true },
-                    { name: 'hubward-state', mountPath: '/var/lib/hubward' },
-                  ],
+                  volumeMounts: mounts,
                 },
               ),
             ],
-            volumes: [documents, state],
+            volumes,
           },
         },
       },

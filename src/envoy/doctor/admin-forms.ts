@@ -95,6 +95,7 @@ export interface FilterForm {
 export interface MutationRules {
   readonly disallow_all?: boolean | { readonly value?: boolean }
   readonly allow_expression?: { readonly regex?: string }
+  readonly disallow_expression?: { readonly regex?: string }
 }
 
 /** A connection manager. */
