@@ -14,7 +14,10 @@ export const emptyHealth = (now: EpochMs): HealthRow => ({
   lastOkAt: 0,
   intervalMs: 0,
   intervalDevMs: 0,
-  failuresInARow: 0,
+  probeFailures: 0,
+  passiveFailures: 0,
+  passiveAt: 0,
+  silence: 0,
   lostAt: 0,
   backAt: 0,
   lostForSafety: false,
@@ -45,60 +48,76 @@ export const phi = (silenceMs: number, intervalMs: number, deviationMs: number):
   return y > 0 ? -Math.log10(e / (1 + e)) : -Math.log10(1 - 1 / (1 + e))
 }
 
+/**
+ * How many probe intervals real connections must have had no failure before an answered probe clears them: Envoy may
+ * fail to reach what we reach, and a target must not go up and down with every probe.
+ */
+export const PASSIVE_CLEAR_INTERVALS = 3
+
 /** The row after one sign of life or the lack of one. Whether the loss counts as hard is settled by `settle`. */
 export const onHeartbeat = (row: HealthRow, beat: Heartbeat): HealthRow => {
-  const detail = beat.detail ?? beat.outcome
+  const isProbe = beat.kind === 'probe'
   if (beat.outcome === 'ok') {
-    const gap = row.lastOkAt === 0 ? 0 : beat.at - row.lastOkAt
-    // Learn only from the rhythm of a target that lives: the silence of a dead one says nothing about the next.
-    const learn = beat.kind === 'probe' && gap > 0 && !row.down
-    const intervalMs = !learn
-      ? row.intervalMs
-      : row.intervalMs === 0
-        ? gap
-        : row.intervalMs + 0.1 * (gap - row.intervalMs)
-    const intervalDevMs =
-      !learn || row.intervalMs === 0
-        ? row.intervalDevMs
-        : row.intervalDevMs + 0.1 * (Math.abs(gap - row.intervalMs) - row.intervalDevMs)
-    return {
-      ...row,
-      down: false,
-      suspect: false,
-      evidence: 'none',
-      cause: row.down ? `answers again (${beat.kind})` : 'answers',
-      lastOkAt: Math.max(row.lastOkAt, beat.at),
-      intervalMs,
-      intervalDevMs,
-      failuresInARow: 0,
-    }
+    const heard = isProbe ? learned(row, beat.at) : row
+    const isCleared = isProbe && beat.at - row.passiveAt >= row.intervalMs * PASSIVE_CLEAR_INTERVALS
+    // What a client got through with says nothing against a probe that is refused: it may have begun before.
+    return judged(
+      {
+        ...heard,
+        probeFailures: isProbe ? 0 : row.probeFailures,
+        passiveFailures: isProbe && !isCleared ? row.passiveFailures : 0,
+        silence: isProbe || row.intervalMs === 0 ? 0 : row.silence,
+        cause: row.down ? `answers again (${beat.kind})` : 'answers',
+      },
+      row.cause,
+    )
   }
-  const failuresInARow = row.failuresInARow + 1
-  const down = row.down || failuresInARow >= FAILURES_TO_DOWN[beat.outcome]
+  const probeFailures = row.probeFailures + (isProbe ? 1 : 0)
+  const passiveFailures = row.passiveFailures + (isProbe ? 0 : 1)
+  // A refused connection is surer than an error or a timeout; what is down already stays down on any failure.
+  const needed = row.down ? 1 : FAILURES_TO_DOWN[beat.outcome]
+  const cause = `${beat.kind}: ${beat.detail ?? beat.outcome}, ${isProbe ? probeFailures : passiveFailures} in a row`
+  const failed = { ...row, probeFailures, passiveFailures, passiveAt: isProbe ? row.passiveAt : beat.at, cause }
+  return judged(failed, cause, (isProbe ? probeFailures : passiveFailures) >= needed)
+}
+
+/** The rhythm of a target's answers, learnt only while it lives: a dead one's silence says nothing about the next. */
+const learned = (row: HealthRow, at: EpochMs): HealthRow => {
+  const gap = row.lastOkAt === 0 || row.down ? 0 : at - row.lastOkAt
+  const lastOkAt = Math.max(row.lastOkAt, at)
+  if (gap <= 0) return { ...row, lastOkAt }
+  if (row.intervalMs === 0) return { ...row, lastOkAt, intervalMs: gap }
   return {
     ...row,
-    failuresInARow,
-    down,
-    suspect: !down,
-    evidence: beat.kind === 'passive' || row.evidence === 'passive' ? 'passive' : 'probe',
-    cause: `${beat.kind}: ${detail}, ${failuresInARow} in a row`,
+    lastOkAt,
+    intervalMs: row.intervalMs + 0.1 * (gap - row.intervalMs),
+    intervalDevMs: row.intervalDevMs + 0.1 * (Math.abs(gap - row.intervalMs) - row.intervalDevMs),
   }
+}
+
+/** The row with what follows from its failures: down, suspect, and on what evidence. `dies`: the failure just seen is enough. */
+const judged = (row: HealthRow, causeBefore: string, dies = false): HealthRow => {
+  const failing = row.probeFailures > 0 || row.passiveFailures > 0
+  const down = dies || (row.down && failing) || row.silence === 2
+  const suspect = !down && (failing || row.silence === 1)
+  const evidence =
+    !down && !suspect ? 'none' : row.passiveFailures > 0 ? 'passive' : row.probeFailures > 0 ? 'probe' : 'heartbeat'
+  // A sign of life of one kind does not explain a failure of the other.
+  const cause = (down || suspect) && row.cause.startsWith('answers') ? causeBefore : row.cause
+  return { ...row, down, suspect, evidence, cause }
 }
 
 /** The row when time has passed: silence makes a target suspect, then down. */
 export const onSilence = (row: HealthRow, now: EpochMs): HealthRow => {
-  if (row.down && row.evidence === 'passive' && row.intervalMs === 0 && now - row.since >= PASSIVE_RETRY_MS) {
-    return { ...row, down: false, suspect: true, failuresInARow: 1, cause: 'tried again: nothing probes it' }
+  if (row.down && row.passiveFailures > 0 && row.intervalMs === 0 && now - row.passiveAt >= PASSIVE_RETRY_MS) {
+    return { ...row, down: false, suspect: true, passiveFailures: 1, cause: 'tried again: nothing probes it' }
   }
   if (row.down || row.lastOkAt === 0 || row.intervalMs === 0) return row
   const level = phi(now - row.lastOkAt, row.intervalMs, row.intervalDevMs)
-  if (level >= PHI.down) {
-    return { ...row, down: true, suspect: false, evidence: 'heartbeat', cause: `silent for ${now - row.lastOkAt} ms` }
-  }
-  if (level >= PHI.suspect && !row.suspect) {
-    return { ...row, suspect: true, evidence: 'heartbeat', cause: `silent for ${now - row.lastOkAt} ms` }
-  }
-  return row
+  const silence = level >= PHI.down ? 2 : level >= PHI.suspect ? 1 : 0
+  if (silence <= row.silence) return row
+  const cause = `silent for ${now - row.lastOkAt} ms`
+  return judged({ ...row, silence, cause }, cause)
 }
 
 /**

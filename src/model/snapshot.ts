@@ -74,7 +74,13 @@ export interface HealthRow {
   /** Mean and mean deviation of the time between signs of life, in milliseconds; 0 until known. */
   readonly intervalMs: number
   readonly intervalDevMs: number
-  readonly failuresInARow: number
+  /** Failures in a row of our own probes, and of real connections through Envoy. Each kind is cleared by its own. */
+  readonly probeFailures: number
+  readonly passiveFailures: number
+  /** When a real connection last failed. */
+  readonly passiveAt: EpochMs
+  /** 0: heard in time; 1: silent long enough to be suspect; 2: to be down. */
+  readonly silence: 0 | 1 | 2
   /** When a hard loss (down, drained, maintenance, red) last began and ended; every policy's dwell counts from the end. */
   readonly lostAt: EpochMs
   readonly backAt: EpochMs

@@ -717,3 +717,24 @@ t.test('a target that only real connections speak of is tried again, one that is
   world.pass(31_000).probe(['ams'], 'ok', 1, 'passive').pass(2_000)
   t.match(world.decide(), { target: 'ams/default' })
 })
+
+t.test(
+  'probes and real connections are heard apart, so that they do not make a target flap between them',
+  async (t) => {
+    const world = new World({ sites: trio, policies: [policy(ladder)] })
+    const state = () => world.snapshot.data.health[0]!.state
+    const moves = () => world.events.filter((event) => event.kind === 'health-changed').length
+    for (let i = 0; i < 5; i++) world.pass(1_000).probe(['ams', 'fra', 'lon'], 'ok')
+    world.probe(['ams'], 'refused', 2).probe(['ams'], 'ok', 1, 'passive').probe(['ams'], 'refused')
+    t.equal(state(), 'down', 'a request that still got through does not revive what refuses probes')
+    t.equal(moves(), 2, 'degraded, then down, and no more')
+    world.pass(1_000).probe(['ams'], 'ok')
+    t.equal(state(), 'ready')
+    const before = moves()
+    for (let i = 0; i < 5; i++) world.probe(['ams'], 'error', 1, 'passive').pass(1_000).probe(['ams'], 'ok')
+    t.equal(state(), 'down', 'we reach it and Envoy does not: that is no target')
+    t.equal(moves() - before, 2, 'and it does not go up and down with each probe')
+    for (let i = 0; i < 4; i++) world.pass(1_000).probe(['ams'], 'ok')
+    t.equal(state(), 'ready', 'without a failure for three intervals the probes are believed')
+  },
+)
