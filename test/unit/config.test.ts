@@ -107,13 +107,13 @@ t.test('a variable that is no field is let be, and one with a bad value is told 
 
 t.test('a feed is held against the schema of its kind, and its files lie beside the configuration', async (t) => {
   const feeds = `feeds:
-  - { kind: probe, name: health, targets: [{ target: ams/h100, url: "http://127.0.0.1:1" }], path: /healthy }
+  - { kind: probe, name: health, targets: [{ target: ams/h100, url: "http://127.0.0.1:1" }], path: /healthy/ }
   - { kind: file, name: samples, path: samples.json }
 envoyAdmin: { address: "127.0.0.1:9901" }
 `
   const { config, told, folder } = read(t, `${DOCUMENTS}${feeds}`)
   t.same(told, [])
-  t.match(config?.feeds, [{ path: '/healthy' }, { path: join(folder, 'samples.json') }])
+  t.match(config?.feeds, [{ path: '/healthy/' }, { path: join(folder, 'samples.json') }])
   t.match(config?.envoyAdmin, { address: '127.0.0.1:9901' })
 
   const bad = [

@@ -1,4 +1,5 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -12,6 +13,7 @@ import type { Decision } from '../../src/model/decision.ts'
 import type { Event } from '../../src/model/event.ts'
 import type { Reason } from '../../src/model/reason.ts'
 import type { DecisionRecord } from '../../src/model/record.ts'
+import { childEnvironment, until } from '../helpers/running-envoy.ts'
 import { T0, workload } from '../helpers/world.ts'
 
 const decision = (id: string, reason: Reason = 'first-choice', name = 'chat'): Decision => ({
@@ -178,8 +180,11 @@ t.test('a folder that cannot be had loses nothing until the bound, counts beyond
   const dir = join(place, 'journal')
   writeFileSync(dir, 'a file where the folder should be')
   const states: string[] = []
+  let calls = 0
   const { journal } = setUp(t, {
     dir,
+    clock: { now: () => T0 + calls++ },
+    reportMs: 1,
     waitingBytesMax: 40_000,
     retryMs: [5, 5],
     onState: (stream, failing) => states.push(`${stream} ${failing ? 'fails' : 'works'}`),
@@ -193,7 +198,11 @@ t.test('a folder that cannot be had loses nothing until the bound, counts beyond
   t.equal(states.filter((state) => state === 'decisions fails').length, 1, 'said once')
 
   rmSync(dir)
-  await journal.flush()
+  const before = calls
+  await until('several reports, of which one is enough', async () => {
+    await journal.flush()
+    return calls > before + 5 && !journal.stats().decisions.failing
+  })
   await journal.close()
   const found = await lines(dir)
   const dropped = found.flatMap((line) => (line.kind === 'dropped' ? [line.count] : [])).reduce((a, b) => a + b, 0)
@@ -222,6 +231,32 @@ t.test(
     )
   },
 )
+
+t.test('a disk that takes half a line keeps none of it', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'hubward-journal-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  // A limit of 8 KiB on files, whose signal is ignored, ends a write in the middle as a disk does that fills up.
+  const script = `
+    import { LineFile } from ${JSON.stringify(new URL('../../src/journal/line-file.ts', import.meta.url).href)}
+    const file = new LineFile({ dir: ${JSON.stringify(dir)}, stream: 'changes', fileBytesMax: 1e6, filesMax: 9,
+      fsync: false, waitingBytesMax: 1e6, onState: () => {}, retryMs: [1e6, 1e6] })
+    for (let i = 0; i < 20; i++) { file.append(JSON.stringify({ kind: 'x', at: i, text: 'y'.repeat(900) })); await file.flush() }
+    console.log(JSON.stringify(file.stats()))
+    process.exit()`
+  // The runner would have the child write a file of its own, larger than that.
+  const shell = `unset NODE_OPTIONS; trap '' XFSZ; ulimit -f 8; exec "$0" --input-type=module-typescript -e "$1"`
+  const { stdout, stderr } = spawnSync('bash', ['-c', shell, process.execPath, script], {
+    encoding: 'utf8',
+    env: childEnvironment(),
+  })
+  t.equal(stderr, '')
+  const stats = JSON.parse(stdout)
+  t.match(stats, { failing: true })
+  t.ok(stats.written > 0 && stats.written < 20)
+  const text = readFileSync(join(dir, 'changes-00000001.jsonl'), 'utf8')
+  t.ok(text.endsWith('}\n'))
+  t.equal(text.trim().split('\n').length, stats.written)
+})
 
 t.test('a file that somebody moves away is begun anew', async (t) => {
   const { dir, journal } = setUp(t)
