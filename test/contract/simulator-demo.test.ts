@@ -330,8 +330,10 @@ t.test('judging', async (t) => {
 
   t.test('counts arrivals by class, and does not take an unknown site for one where nothing came', async (t) => {
     t.ok(verdict({ what: '', arrived: 'dxb', min: 3, max: 3 }))
-    t.ok(verdict({ what: '', arrived: 'dxb', residency: 'emea', min: 2, max: 2 }))
-    t.ok(verdict({ what: '', arrived: 'dxb', residency: 'uk', max: 0 }))
+    t.ok(verdict({ what: '', residency: 'emea', onlyTo: ['dxb'] }))
+    t.ok(verdict({ what: '', residency: 'uk', onlyTo: [] }))
+    t.notOk(verdict({ what: '', residency: 'emea', onlyTo: [] }))
+    t.notOk(verdict({ what: '', residency: 'uk', onlyTo: ['dbx'] }))
     t.notOk(verdict({ what: '', arrived: 'dxb', max: 0 }))
     t.notOk(verdict({ what: '', arrived: 'dbx', max: 0 }))
   })
@@ -442,8 +444,8 @@ t.test('a performance', async (t) => {
         { what: 'running', all: 'running', match: { site: 'ams', complete: true } },
         { what: 'failing', count: 'failing', match: { status: 500 }, min: 3, max: 3 },
         { what: 'steady', count: 'steady', match: {}, min: 1 },
-        { what: 'arrived', arrived: 'fra', residency: 'emea', min: 6, max: 6 },
-        { what: 'wrong', arrived: 'fra', max: 0 },
+        { what: 'arrived', residency: 'emea', onlyTo: ['ams', 'fra'] },
+        { what: 'wrong', residency: 'uk', onlyTo: ['ams'] },
       ],
     }
     const story = new Story(silent)
@@ -535,6 +537,7 @@ t.test('the chapters', async (t) => {
         if ('all' in expectation) t.ok(made.has(expectation.all), expectation.all)
         if ('count' in expectation) t.ok(made.has(expectation.count), expectation.count)
         if ('metric' in expectation) t.ok(expectation.metric in METRICS, expectation.metric)
+        if ('onlyTo' in expectation) t.ok(expectation.onlyTo.every((site) => sites.has(site)))
         if ('unanswered' in expectation) t.ok([expectation.unanswered].every((site) => sites.has(site)))
         for (const moment of 'since' in expectation || 'before' in expectation
           ? [expectation.since, expectation.before]

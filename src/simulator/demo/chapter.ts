@@ -94,14 +94,15 @@ export type Expectation =
       readonly min?: number
       readonly max?: number
     } & When)
-  /** So many chat requests arrived at a site in this chapter, by its own count; of one residency class where named. */
+  /** So many chat requests arrived at a site in this chapter, by its own count. */
   | {
       readonly what: string
       readonly arrived: string
-      readonly residency?: string
       readonly min?: number
       readonly max?: number
     }
+  /** By the sites' own counts, requests of a residency class came in this chapter only to these sites. */
+  | { readonly what: string; readonly residency: string; readonly onlyTo: readonly string[] }
   /** A number of hubward's, summed over the series with these labels, grew by so much in this chapter. */
   | {
       readonly what: string

@@ -4,7 +4,6 @@ import { createInterface } from 'node:readline'
 /** A process that the demo started. */
 export interface Child {
   readonly name: string
-  readonly pid: number
   /** The first line of its standard output. Rejects, with the end of its log, if it ends before there is one. */
   readonly firstLine: Promise<string>
   /** Resolves when it is gone, with how it went. */
@@ -26,16 +25,19 @@ const GRACE_MS = 3_000
 /** All processes of the demo. Each is the leader of a group of its own, so that Ctrl-C reaches the demo alone. */
 export class Children {
   readonly #all: { readonly child: Child; readonly process: ChildProcess }[] = []
+  #ending = false
 
-  /** Starts a process. Rejects if the command can't be started. */
+  /** Starts a process. Rejects if the command can't be started, or if all of them are being ended. */
   async start(name: string, command: string, args: readonly string[]): Promise<Child> {
+    if (this.#ending) throw new Error(`${name} does not start: the demo is ending`)
     const child = spawn(command, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const made = watched(name, child)
+    // Known from its first moment on, so that an end in between does not miss it.
+    if (child.pid !== undefined) this.#all.push({ child: made, process: child })
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
       child.once('error', (error) => reject(new Error(`${name} does not start: ${error.message}`)))
     })
-    const made = watched(name, child)
-    this.#all.push({ child: made, process: child })
     return made
   }
 
@@ -44,8 +46,9 @@ export class Children {
     return this.#all.map(({ child }) => child)
   }
 
-  /** Ends all that run, the newest first. */
+  /** Ends all that run, the newest first; nothing can be started any more. */
   async stop(): Promise<void> {
+    this.#ending = true
     for (const { child } of [...this.#all].reverse()) await child.stop()
   }
 
@@ -87,7 +90,7 @@ const watched = (name: string, child: ChildProcess): Child => {
     await ended
     clearTimeout(late)
   }
-  return { name, pid: child.pid!, firstLine: first.promise, ended, isRunning, tail: () => [...lines], stop, kill }
+  return { name, firstLine: first.promise, ended, isRunning, tail: () => [...lines], stop, kill }
 }
 
 /** Our environment without what a test runner puts there for its own children, and without settings of hubward's. */

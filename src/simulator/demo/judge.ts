@@ -89,9 +89,9 @@ export const judge = (expectation: Expectation, evidence: Evidence): Row => {
     }
   }
   if ('arrived' in expectation) {
-    const { arrived: site, residency = '', min, max } = expectation
+    const { arrived: site, min, max } = expectation
     const counts = evidence.arrived[site]
-    const count = counts?.[residency] ?? 0
+    const count = counts?.[''] ?? 0
     return {
       what,
       expected: `${between(min, max)} at ${site}`,
@@ -99,13 +99,25 @@ export const judge = (expectation: Expectation, evidence: Evidence): Row => {
       ok: counts !== undefined && inside(count, min, max),
     }
   }
+  if ('onlyTo' in expectation) {
+    const { residency, onlyTo } = expectation
+    const came = Object.entries(evidence.arrived)
+      .map(([site, counts]) => ({ site, count: counts[residency] ?? 0 }))
+      .filter(({ count }) => count > 0)
+    return {
+      what,
+      expected: onlyTo.length === 0 ? 'to no site' : `to ${onlyTo.join(', ')} only`,
+      seen: came.map(({ site, count }) => `${count} to ${site}`).join(', ') || 'none to any',
+      ok: came.every(({ site }) => onlyTo.includes(site)) && onlyTo.every((site) => site in evidence.arrived),
+    }
+  }
   if ('metric' in expectation) {
     const { metric, labels, min, max } = expectation
     const grown = evidence.grown?.(metric, labels)
     return {
       what,
-      expected: `${metric} ${between(min, max)}`,
-      seen: grown === undefined ? 'hubward was not asked' : String(grown),
+      expected: between(min, max),
+      seen: grown === undefined ? 'hubward was not asked' : `${grown} by ${metric}`,
       ok: grown !== undefined && inside(grown, min, max),
     }
   }
@@ -115,7 +127,7 @@ export const judge = (expectation: Expectation, evidence: Evidence): Row => {
     const held = evidence.unanswered?.[site]
     return {
       what,
-      expected: `as many clients as requests at ${site}, at least 1`,
+      expected: `as many as ${site} left unanswered`,
       seen: `${clients} clients, ${held ?? 'no'} requests`,
       ok: clients > 0 && clients === held,
     }

@@ -10,7 +10,7 @@ import { Performance } from './perform.ts'
 import { type OpenStage, openStage } from './stage.ts'
 import { Story } from './story.ts'
 
-/** Memory that hubward may take in the demo, in MB. */
+/** The aim for hubward's memory in the demo, in MB: shown and not judged, as all measurements of speed and size are. */
 const RSS_MB_MAX = 120
 
 const HELP = `The demo: Envoy, hubward and five simulated sites on this machine, and a story that is checked while it happens
@@ -109,6 +109,7 @@ const play = async (options: Options, curtain: Curtain, story: Story): Promise<O
     expected: `at most ${RSS_MB_MAX} MB`,
     seen: `${rssMb} MB`,
     ok: rssMb > 0 && rssMb <= RSS_MB_MAX,
+    ...(rssMb > 0 ? { shown: true as const } : {}),
   })
   story.row({ what: 'mistakes of its own, counted by itself', expected: '0', seen: `${mistakes}`, ok: mistakes === 0 })
   return stage

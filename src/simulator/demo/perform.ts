@@ -198,7 +198,12 @@ export class Performance {
     this.#story.row({
       what,
       expected: [state, failing === undefined ? undefined : `out by ${failing}`].filter(Boolean).join(', '),
-      seen: seen === undefined ? 'hubward says nothing' : [seen.state, seen.cause, ...outBy(seen)].join(', '),
+      seen:
+        seen === undefined
+          ? 'hubward says nothing'
+          : failing === undefined
+            ? `${seen.state}: ${seen.cause}`
+            : outBy(seen),
       ok: seen !== undefined && holds(seen),
     })
   }
@@ -246,8 +251,8 @@ export class Performance {
   }
 }
 
-const outBy = ({ failing }: TargetSeen): string[] =>
-  failing.length === 0 ? [] : [`out by ${[...new Set(failing.map(({ signal }) => signal))].join(', ')}`]
+const outBy = ({ failing }: TargetSeen): string =>
+  failing.length === 0 ? 'not out' : `out by ${[...new Set(failing.map(({ signal }) => signal))].join(', ')}`
 
 /** The scale on which answers are dated. */
 const epochNow = (): number => performance.timeOrigin + performance.now()

@@ -51,12 +51,11 @@ const ASK_EVERY_MS = 250
 /** The pool of each site, by the demo's documents. */
 export const targetOf = (site: string): string => (site.startsWith('edge') ? `${site}/l4` : `${site}/h100`)
 
-/** The demo's configuration of `hubward serve`. `urls` by site, addresses are host and port. */
+/** The demo's configuration of `hubward serve`. `urls` by site, `envoyAdmin` is host and port. */
 export const hubwardSettings = (
   folders: Folders,
   urls: Readonly<Record<string, string>>,
   envoyAdmin: string,
-  admin: string,
 ): object => ({
   instance: 'demo',
   stateDir: folders.state,
@@ -66,7 +65,6 @@ export const hubwardSettings = (
   overrides: { file: folders.overrides, owner: 'oncall@example.com', poll: '200ms' },
   // Everything is kept: the demo is there to be looked at.
   journal: { dir: folders.journal, share: 1 },
-  admin: { address: admin },
   drain: '500ms',
   envoyAdmin: { address: envoyAdmin, intervalMs: ASK_EVERY_MS, timeoutMs: 1_000 },
   feeds: [

@@ -1,5 +1,4 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CAST } from './cast.ts'
@@ -68,14 +67,9 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
   await hubwardOnce(children, envoyArguments(folders))
   const envoy = await startEnvoy(children, parts.envoy, folders)
   say(`Envoy ${envoy.version} listens, with the configuration that \`hubward envoy\` wrote from the demo's documents`)
-  // Chosen once, so that the addresses stay when hubward is killed and started again.
-  const hubwardAddress = `127.0.0.1:${await freePort()}`
-  await writeFile(
-    folders.hubwardConfig,
-    JSON.stringify(hubwardSettings(folders, urls, envoy.adminAddress, hubwardAddress), null, 2),
-  )
-  const hubwardUrl = `http://${hubwardAddress}`
-  let hubward = await startHubward(children, folders, hubwardUrl)
+  await writeFile(folders.hubwardConfig, JSON.stringify(hubwardSettings(folders, urls, envoy.adminAddress), null, 2))
+  let hubward = await startHubward(children, folders)
+  const hubwardUrl = hubward.url
   let past: HubwardLife = { rssMb: 0, mistakes: 0 }
   const life = async (): Promise<HubwardLife> => lifeWith(past, await readNumbers(hubwardUrl))
   say('hubward decides')
@@ -108,10 +102,10 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
     life,
     killHubward: async () => {
       past = await life().catch(() => past)
-      await hubward.kill()
+      await hubward.child.kill()
     },
     startHubward: async () => {
-      hubward = await startHubward(children, folders, hubwardUrl)
+      hubward = await startHubward(children, folders, new URL(hubwardUrl).host)
     },
     numbers: () => readNumbers(hubwardUrl),
     target: (site, holds, withinMs) => awaitTarget(hubwardUrl, targetOf(site), holds, withinMs),
@@ -202,10 +196,16 @@ interface OrderSeen {
   readonly inForce: boolean
 }
 
-const startHubward = async (children: Children, folders: Folders, url: string): Promise<Child> => {
-  const child = await children.start('hubward', process.execPath, [HUBWARD, 'serve', '--config', folders.hubwardConfig])
+// V8 lets young objects take up to 48 MB before it looks; hubward's requests leave little that lives longer than one.
+const LEAN = ['--max-semi-space-size=2']
+
+/** Starts `hubward serve`, on any free port the first time, and on the same one when it is started again. */
+const startHubward = async (children: Children, folders: Folders, address = '127.0.0.1:0') => {
+  const settings = ['--config', folders.hubwardConfig, '--set', `admin.address=${address}`]
+  const child = await children.start('hubward', process.execPath, [...LEAN, HUBWARD, 'serve', ...settings])
+  const { admin: url } = JSON.parse(await inTime(child.firstLine, 'hubward to serve')) as { admin: string }
   await until('hubward to be ready', child, async () => (await fetch(`${url}/readyz`)).ok || undefined)
-  return child
+  return { child, url }
 }
 
 /** Looks until there is something, or the process is gone, or it took too long; then it says how that process went. */
@@ -230,13 +230,3 @@ const inTime = async <T>(promise: Promise<T>, what: string): Promise<T> => {
   })
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })

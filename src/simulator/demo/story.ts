@@ -7,6 +7,8 @@ export interface Row {
   readonly expected: string
   readonly seen: string
   readonly ok: boolean
+  /** Only shown: what was expected is an aim, and missing it is no failure. Absent: judged. */
+  readonly shown?: true
 }
 
 /** A chapter as the report has it. */
@@ -53,10 +55,10 @@ export class Story {
     if (chapter === undefined) throw new Error('a row needs a chapter')
     chapter.rows.push(row)
     chapter.to = this.#now()
-    const verdict = row.ok ? this.#style('green', 'as expected') : this.#style('red', `expected ${row.expected}`)
-    this.#line(
-      `   ${row.ok ? this.#style('green', '✓') : this.#style('red', '✗')} ${row.what}: ${row.seen} (${verdict})`,
-    )
+    const failed = !row.ok && row.shown !== true
+    const verdict = row.ok ? 'as expected' : row.shown ? `aim: ${row.expected}` : `expected ${row.expected}`
+    const [colour, mark] = failed ? (['red', '✗'] as const) : (['green', row.ok ? '✓' : '·'] as const)
+    this.#line(`   ${this.#style(colour, mark)} ${row.what}: ${row.seen} (${this.#style(colour, verdict)})`)
   }
 
   /** Everything that was told. */
@@ -67,13 +69,16 @@ export class Story {
   /** Whether there was anything to see, and all of it was as expected. */
   ok(): boolean {
     const rows = this.#chapters.flatMap((chapter) => chapter.rows)
-    return rows.length > 0 && rows.every((row) => row.ok)
+    return rows.length > 0 && rows.every((row) => row.ok || row.shown === true)
   }
 
   /** The closing table, expected against seen, and one line that sums it up. */
   table(): void {
     const rows = this.#chapters.flatMap((chapter, index) =>
-      chapter.rows.map((row) => [String(index + 1), row.what, row.expected, row.seen, row.ok ? 'yes' : 'NO'] as const),
+      chapter.rows.map(
+        (row) =>
+          [String(index + 1), row.what, row.expected, row.seen, row.ok ? 'yes' : row.shown ? 'shown' : 'NO'] as const,
+      ),
     )
     const head = ['', 'what', 'expected', 'seen', 'as expected'] as const
     const widths = head.map((_, column) => Math.min(60, Math.max(...[head, ...rows].map((row) => row[column]!.length))))
@@ -83,8 +88,8 @@ export class Story {
         .join('  ')
         .trimEnd()
     this.#line(`\n${this.#style('bold', text(head))}`)
-    for (const row of rows) this.#line(row[4] === 'yes' ? text(row) : this.#style('red', text(row)))
-    const wrong = rows.filter((row) => row[4] !== 'yes').length
+    for (const row of rows) this.#line(row[4] === 'NO' ? this.#style('red', text(row)) : text(row))
+    const wrong = rows.filter((row) => row[4] === 'NO').length
     const sum = wrong === 0 ? `All ${rows.length} as expected.` : `${wrong} of ${rows.length} not as expected.`
     this.#line(`\n${this.#style(wrong === 0 ? 'green' : 'red', sum)}`)
   }
