@@ -12,8 +12,5 @@ export const EXIT_CODES = {
   deny: { code: 13, says: '`decide`: the request would be refused' },
 } as const satisfies Record<string, { readonly code: number; readonly says: string }>
 
-/** A key of EXIT_CODES. */
-export type ExitName = keyof typeof EXIT_CODES
-
 /** The exit code of a decision, so that a deploy gate can ask by `hubward decide && deploy`. */
 export const exitCodeOf = (action: ActionName): number => EXIT_CODES[action === 'route' ? 'ok' : action].code

@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
 import t, { type Test } from 'tap'
-import { CONFIG_LEAVES } from '../../src/config/schema.ts'
+import { CONFIG_LEAVES, CONFIG_SCHEMA_WHOLE } from '../../src/config/schema.ts'
 import { readConfig } from '../../src/config.ts'
 import { problemText } from '../../src/model/problem.ts'
 
@@ -139,6 +141,20 @@ t.test('a file that is not there, no YAML, or several documents is told and not 
   t.match(read(t, `${DOCUMENTS}---\n${DOCUMENTS}`).problems, [{ code: 'config/several' }])
   t.match(read(t, '- 1\n').problems, [{ code: 'schema/wrong-type' }])
   t.match(read(t, '').problems, [{ code: 'schema/missing-field' }])
+})
+
+t.test('the shipped schema is that of the code, and takes a whole configuration', async (t) => {
+  const file = new URL('../../schemas/config.schema.json', import.meta.url)
+  const text = `${JSON.stringify(CONFIG_SCHEMA_WHOLE, null, 2)}\n`
+  if (process.env.TAP_SNAPSHOT === '1') writeFileSync(file, text)
+  t.equal(readFileSync(file, 'utf8'), text, 'write it with npx tap --snapshot test/unit/config.test.ts')
+  const ajv = new Ajv2020({ strict: false })
+  formats.default(ajv)
+  const validate = ajv.compile(JSON.parse(text))
+  const feeds = [{ kind: 'file', name: 'samples', path: 'samples.json' }]
+  const whole = { documents: [{ name: 'a', dir: 'b' }], feeds, envoyAdmin: { address: '127.0.0.1:9901' } }
+  t.ok(validate(whole), JSON.stringify(validate.errors))
+  t.notOk(validate({ ...whole, feeds: [{ kind: 'file', name: 'samples' }] }))
 })
 
 t.test('every field has a description, for the reference is made of them', async (t) => {
