@@ -117,11 +117,11 @@ export const CHAPTERS: readonly Chapter[] = [
         match: { status: 200, site: 'fra', complete: false, error: 'cut' },
       },
       {
-        what: 'others that the death cut in mid-answer',
+        what: 'others that the death itself cut off',
         count: 'steady',
         before: 'death',
         match: { complete: false },
-        max: 3,
+        max: 6,
       },
       { what: 'it left once', metric: 'hubward_health_transitions_total', labels: departureOf('fra'), min: 1, max: 1 },
     ],

@@ -27,7 +27,7 @@ export interface ChatSeen {
   readonly model: string
   /** hubward's headers on the answer, without `x-hubward-`: action, reason, policy, decision, session. */
   readonly hubward: Readonly<Record<string, string>>
-  /** Why it was refused, in the words of the refusal's body; empty where it was not. */
+  /** Why it was refused: the reason in the refusal's body, or how a body without one begins; empty where it was not. */
   readonly refusal: string
   /** The content type without parameters; empty where no answer came. */
   readonly type: string
@@ -180,12 +180,14 @@ const readerFor = (res: IncomingMessage, draft: Draft, token: (model: unknown, c
   return {
     data: (part: Buffer) => void parts.push(part),
     end: () => {
-      const json = jsonOf(Buffer.concat(parts).toString('utf8'))
+      const text = Buffer.concat(parts).toString('utf8')
+      const json = jsonOf(text)
       if (draft.status === 200 && json.usage !== undefined) {
         draft.complete = true
         token(json.model, json.usage.completion_tokens ?? 0)
       } else {
-        draft.refusal = json.reason ?? json.error?.code?.toString() ?? ''
+        // Envoy's own errors are plain text.
+        draft.refusal = json.reason ?? json.error?.code?.toString() ?? text.slice(0, 80)
       }
     },
   }

@@ -51,6 +51,9 @@ const ASK_EVERY_MS = 250
 /** The pool of each site, by the demo's documents. */
 export const targetOf = (site: string): string => (site.startsWith('edge') ? `${site}/l4` : `${site}/h100`)
 
+/** The Envoy cluster of each site, by the demo's documents. */
+export const clusterOf = (site: string): string => targetOf(site).replace('/', '-')
+
 /** The demo's configuration of `hubward serve`. `urls` by site, `envoyAdmin` is host and port. */
 export const hubwardSettings = (
   folders: Folders,

@@ -6,7 +6,15 @@ import type { Child, Children } from './children.ts'
 import { type ChatClient, chatClient } from './client.ts'
 import { awaitTarget, type Numbers, readNumbers } from './hubward-view.ts'
 import type { Stage } from './perform.ts'
-import { envoyArguments, type Folders, foldersIn, hubwardSettings, targetOf, withEndpoints } from './settings.ts'
+import {
+  clusterOf,
+  envoyArguments,
+  type Folders,
+  foldersIn,
+  hubwardSettings,
+  targetOf,
+  withEndpoints,
+} from './settings.ts'
 import { arrivalsOf, orderSite, unansweredOf } from './site-control.ts'
 
 /** A stage that has been set up: five sites, Envoy and hubward, each a process of its own. */
@@ -90,7 +98,10 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
     baseUrl: envoy.gateway,
     client,
     sites: CAST.map(({ name }) => name),
-    order: (site, command) => orderSite(siteOf(site).control, command),
+    order: async (site, command) => {
+      await orderSite(siteOf(site).control, command)
+      if (command.do === 'die') await connectionsGone(`http://${envoy.adminAddress}`, clusterOf(site))
+    },
     arrivals: (site) => arrivalsOf(siteOf(site).control),
     unanswered: (site, since) => unansweredOf(siteOf(site).control, since),
     drain: (site, forText, reason) =>
@@ -174,6 +185,22 @@ interface ListenersAnswer {
   readonly listener_statuses: readonly {
     readonly local_address: { readonly socket_address: { readonly port_value: number } }
   }[]
+}
+
+/** How long Envoy may take to read that its connections to a dead site are closed. */
+const GONE_MS = 5_000
+
+/**
+ * Waits until Envoy has no connection to a cluster left. A request that it writes to one that the site has just closed,
+ * before it has read so, is one of those that the death itself cut off.
+ */
+const connectionsGone = async (admin: string, cluster: string): Promise<void> => {
+  const end = performance.now() + GONE_MS
+  while (performance.now() < end) {
+    const stats = await fetch(`${admin}/stats?filter=^cluster\\.${cluster}\\.upstream_cx_active$`)
+    if (/: 0$/m.test(await stats.text())) return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }
 
 const lifeWith = (past: HubwardLife, numbers: Numbers): HubwardLife => ({
