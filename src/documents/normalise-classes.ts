@@ -51,7 +51,7 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
     whenHubwardIsDown: spec.whenHubwardIsDown,
     freshness: Object.fromEntries(limits.filter(([signal]) => signal !== 'default')),
     ...(byDefault === undefined ? {} : { freshnessDefaultMs: byDefault }),
-    whenStale: normaliseWhenStale(spec.whenStale, report),
+    whenStale: normaliseWhenStale(spec.whenStale, spec.whenHubwardIsDown, report),
     panic: spec.panic ?? 'last-good',
     ...(tolerance === undefined
       ? {}
@@ -62,7 +62,13 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
   }
 }
 
-function normaliseWhenStale(written: WrittenClass['whenStale'], report: Report): WorkloadClass['whenStale'] {
+function normaliseWhenStale(
+  written: WrittenClass['whenStale'],
+  whenDown: WorkloadClass['whenHubwardIsDown'],
+  report: Report,
+): WorkloadClass['whenStale'] {
+  // What must not be sent blind while hubward is down must not be sent blind by it either.
+  if (written === undefined && whenDown === 'refuse') return { action: 'delay', alert: true, spec: { action: 'delay' } }
   const alert = written?.alert ?? false
   if (written === undefined || written.action === 'lowest-risk') return { action: 'lowest-risk', alert }
   const spec = normaliseAction(written as WrittenAction, ['spec', 'whenStale'], report)

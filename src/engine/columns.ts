@@ -1,3 +1,4 @@
+import type { WorkloadClass } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
 import { signalOf } from '../model/signal.ts'
 import type { Column, GateRow, HeldColumn } from '../model/snapshot.ts'
@@ -66,6 +67,13 @@ export const holdValue = (column: Draft<HeldColumn>, index: number, value: numbe
 
 /** The age past which `fold` no longer builds on a sample: the signal's own hard age, five minutes for signals without. */
 export const foldAgeMs = (signal: string): number => signalOf(signal)?.staleAfterMs ?? 300_000
+
+/**
+ * The age in milliseconds past which a signal is stale for a class: the class's entry, else the signal's own hard age,
+ * else the class's default; 0: never.
+ */
+export const freshnessLimit = (workload: WorkloadClass | undefined, signal: string): number =>
+  workload?.freshness[signal] ?? signalOf(signal)?.staleAfterMs ?? workload?.freshnessDefaultMs ?? 0
 
 /** Do too few events stand behind a value for it to say anything? */
 export const isInsufficient = (signal: string, count: number): boolean => {

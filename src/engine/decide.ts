@@ -29,8 +29,8 @@ export const decide = (facts: Facts, snapshot: EngineSnapshot, tally: Tally, now
     const kept = keepHop(scene, judgement)
     if (kept !== undefined) return kept
   }
-  if (programs.routing?.enabled === false) return residencyDefault(scene, judgement)
-  if (policy === undefined) return judgement.decision('no-policy', { action: 'route' })
+  if (programs.routing?.enabled === false) return residencyDefault(scene, judgement, 'routing-disabled')
+  if (policy === undefined) return residencyDefault(scene, judgement, 'no-policy')
   if (facts.residency === undefined && policy.doc.residency === 'required') {
     return judgement.decision('residency-unknown', { action: 'deny', status: 403 })
   }

@@ -3,7 +3,7 @@ import { type ActionSpec, severityOf } from '../model/action.ts'
 import type { Because } from '../model/decision.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
 import type { Column, GateRow } from '../model/snapshot.ts'
-import { isInsufficient } from './columns.ts'
+import { freshnessLimit, isInsufficient } from './columns.ts'
 import { crosses, rampShare } from './gates.ts'
 import { isFlapping, SAFETY_DWELL_FACTOR } from './health.ts'
 import { coversTarget } from './orders.ts'
@@ -215,6 +215,23 @@ const needBlock = (
         op: need.min === undefined ? '<=' : '>=',
         limit: need.min ?? need.max ?? 0,
         unit,
+      },
+    }
+  }
+  const limitMs = freshnessLimit(scene.workload, signal)
+  const ageMs = scene.now - at
+  if (limitMs > 0 && ageMs > limitMs) {
+    const measured = `${signal} stale`
+    return {
+      kind: 'need',
+      because: {
+        target: target.name,
+        constraint: 'job.need',
+        measured,
+        op: '<=',
+        limit: limitMs,
+        unit: 'ms old',
+        ageMs,
       },
     }
   }

@@ -55,7 +55,8 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   const code = hardBlock(scene, target, scene.facts.model)
   if (code >= 0) {
     judgement.hard(target, scene.facts.model, code)
-    if (code === BY_HEALTH && scene.data.health[target.index]!.evidence !== 'passive') {
+    const isPinned = scene.pins.every((order) => coversTarget(order.scope, target))
+    if (code === BY_HEALTH && isPinned && scene.data.health[target.index]!.evidence !== 'passive') {
       judgement.unheard ??= []
       judgement.unheard.push(target.index)
     }

@@ -21,6 +21,7 @@ import {
 import type { MaintenanceOrder, Override, OverrideSet, RoutingSwitch } from '../model/override.ts'
 import { signalOf } from '../model/signal.ts'
 import type { CompileCondition, Condition, GateSpec, HeldColumn, Snapshot, SnapshotData } from '../model/snapshot.ts'
+import { freshnessLimit } from './columns.ts'
 import { gateKey } from './gates.ts'
 
 /** One candidate as decisions see it. */
@@ -78,6 +79,7 @@ export interface PolicyProgram {
   /** Required signals and the age in milliseconds past which each is stale; 0: never. */
   readonly freshness: readonly { readonly signal: string; readonly limitMs: number }[]
   readonly rank: readonly {
+    readonly signal: string
     readonly heldKey: string
     readonly prefer: 'lower' | 'higher'
     readonly within: number
@@ -254,9 +256,10 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
       })),
       freshness: required.map((signal) => ({
         signal,
-        limitMs: workload?.freshness[signal] ?? signalOf(signal)?.staleAfterMs ?? workload?.freshnessDefaultMs ?? 0,
+        limitMs: freshnessLimit(workload, signal),
       })),
       rank: doc.rank.map((one) => ({
+        signal: one.signal,
         heldKey: held(one.signal, one.within ?? 0, one.withinPct ?? 0, doc.timers.stableForMs),
         prefer: one.prefer,
         within: one.within ?? 0,

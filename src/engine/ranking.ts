@@ -1,7 +1,13 @@
 import { shareOf } from '../math/choice.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
+import { freshnessLimit } from './columns.ts'
 import { heldKey, NEAREST, type PolicyProgram, type Programs } from './programs.ts'
 import type { Scene } from './scene.ts'
+
+/** The age past which a ranked value counts for nothing, where neither class nor signal has a limit: a day. */
+const RANK_AGE_MS = 86_400_000
+/** The age past which a queue's length says nothing about load; our own dispatches are then all there is. A minute. */
+const LOAD_AGE_MS = 60_000
 
 /**
  * Step 7: the candidates that are as good as the best under every preference, in turn. A preference keeps those within
@@ -10,22 +16,27 @@ import type { Scene } from './scene.ts'
  */
 export const rankTies = (scene: Scene, policy: PolicyProgram, candidates: readonly number[]): readonly number[] => {
   let left = candidates
-  for (const { heldKey: key, prefer, within, withinPct } of policy.rank) {
+  for (const { signal, heldKey: key, prefer, within, withinPct } of policy.rank) {
     if (left.length < 2) return left
-    const values = scene.data.held[key]?.value
-    if (values === undefined) continue
+    const held = scene.data.held[key]?.value
+    if (held === undefined) continue
+    // A value that is too old to judge by is none: the price of last month is no price.
+    const at = scene.data.columns[signal]?.at
+    const limitMs = freshnessLimit(scene.workload, signal) || RANK_AGE_MS
+    const values = (index: number): number | null =>
+      scene.now - (at?.[index] ?? 0) > limitMs ? null : (held[index] ?? null)
     let best: number | undefined
     for (const index of left) {
-      const value = values[index]
-      if (value === null || value === undefined) continue
+      const value = values(index)
+      if (value === null) continue
       if (best === undefined || (prefer === 'lower' ? value < best : value > best)) best = value
     }
     if (best === undefined) continue
     const tolerance = Math.max(within, (Math.abs(best) * withinPct) / 100)
     const bound = best
     left = left.filter((index) => {
-      const value = values[index]
-      return value !== null && value !== undefined && Math.abs(value - bound) <= tolerance
+      const value = values(index)
+      return value !== null && Math.abs(value - bound) <= tolerance
     })
   }
   return left
@@ -54,12 +65,11 @@ export const loadOf = (scene: Scene, index: number): number => {
   const target = programs.targets[index]!
   const waiting = data.columns['queue.depth']
   const running = data.columns['queue.running']
-  const isSampled = (waiting?.at[index] ?? 0) > 0
-  const sampled =
-    (isSampled ? waiting!.value[index]! : 0) +
-    (running !== undefined && running.at[index]! > 0 ? running.value[index]! : 0)
+  const isFresh = (at: number | undefined): boolean => at !== undefined && at > 0 && scene.now - at <= LOAD_AGE_MS
+  const isSampled = isFresh(waiting?.at[index])
+  const sampled = (isSampled ? waiting!.value[index]! : 0) + (isFresh(running?.at[index]) ? running!.value[index]! : 0)
   const dispatched = tally.dispatched[target.name] ?? 0
-  const before = waiting?.dispatchedBefore[index] ?? -1
+  const before = isSampled ? waiting!.dispatchedBefore[index]! : -1
   // A sample that does not say when it was asked for can't be compensated; with no sample at all our own count is all there is.
   const since = before >= 0 ? Math.max(0, dispatched - before) : isSampled ? 0 : dispatched
   return (sampled + since * Math.max(1, tally.sidecars)) / target.capacity

@@ -1,34 +1,64 @@
 import type { Decision } from '../model/decision.ts'
+import type { ResidencyClass } from '../model/documents.ts'
 import { residencyDefaultName } from '../model/names.ts'
-import { hardBlock } from './eligibility.ts'
+import { couldServe, hardBlock } from './eligibility.ts'
 import type { Judgement } from './judgement.ts'
 import type { Scene } from './scene.ts'
 
 /**
- * Step 1 with routing switched off: the residency class's default, without what is down, drained or red. Where the
- * request names no residency class, Envoy's own default stands.
+ * Where a request goes that hubward does not judge (no policy covers it, or routing is switched off): to the default of
+ * its residency class, inside everything that is hard. Where Envoy's own default for it is just that, it stands. A
+ * request that is bound but names no residency class gets the default of the first class that fits; one that is bound
+ * to nothing is left to Envoy's routes, which refuse it or send it to the unrestricted default.
  */
-export const residencyDefault = (scene: Scene, judgement: Judgement): Decision => {
+export const residencyDefault = (
+  scene: Scene,
+  judgement: Judgement,
+  reason: 'no-policy' | 'routing-disabled',
+): Decision => {
   const { facts, programs } = scene
-  const residency = facts.residencyClass === undefined ? undefined : programs.residencies.get(facts.residencyClass)
-  if (residency?.default === undefined) return judgement.decision('routing-disabled', { action: 'route' })
-  let first: number | undefined
+  if (facts.residency === undefined && facts.residencyClass === undefined)
+    return judgement.decision(reason, { action: 'route' })
+  const named = facts.residencyClass === undefined ? undefined : programs.residencies.get(facts.residencyClass)
+  const classes =
+    facts.residencyClass === undefined ? [...programs.residencies.values()] : named === undefined ? [] : [named]
+  let servable = false
+  for (const residency of classes) {
+    const { fit, all } = defaultsOf(scene, residency, named === undefined ? undefined : judgement)
+    servable ||= targetsOf(scene, residency).some((index) => couldServe(scene, programs.targets[index]!, undefined))
+    if (fit === undefined) continue
+    const target = programs.targets[fit]!
+    if (all && named !== undefined && reason === 'no-policy') return judgement.decision(reason, { action: 'route' })
+    const aggregate = residencyDefaultName(residency.metadata.name)
+    // Envoy's aggregate heals by itself, but it knows nothing of drains: it is named only while all of it may serve.
+    const cluster = all && programs.clusters?.has(aggregate) === true ? aggregate : target.cluster
+    return judgement.decision(reason, { action: 'route', target: target.name, cluster })
+  }
+  return servable
+    ? judgement.decision('no-target', { action: 'deny', status: 503, retryAfterMs: 5_000 })
+    : judgement.decision('residency-unservable', { action: 'deny', status: 403 })
+}
+
+const targetsOf = (scene: Scene, residency: ResidencyClass): number[] =>
+  (residency.default?.sites ?? []).flatMap((site) => scene.programs.bySite.get(site) ?? [])
+
+/** The first of a class's default targets that passes everything hard, and whether all of them do. */
+const defaultsOf = (
+  scene: Scene,
+  residency: ResidencyClass,
+  judgement: Judgement | undefined,
+): { readonly fit: number | undefined; readonly all: boolean } => {
+  let fit: number | undefined
   let all = true
-  for (const site of residency.default.sites) {
-    for (const index of programs.bySite.get(site) ?? []) {
-      const target = programs.targets[index]!
-      const code = hardBlock(scene, target, facts.model)
-      if (code < 0) first ??= index
-      else {
-        all = false
-        judgement.hard(target, facts.model, code)
-      }
+  for (const index of targetsOf(scene, residency)) {
+    const target = scene.programs.targets[index]!
+    // Which model it serves is not asked: Envoy's default would not ask either.
+    const code = hardBlock(scene, target, undefined)
+    if (code < 0) fit ??= index
+    else {
+      all = false
+      judgement?.hard(target, undefined, code)
     }
   }
-  if (first === undefined) return judgement.decision('no-target', { action: 'deny', status: 503, retryAfterMs: 5_000 })
-  const target = programs.targets[first]!
-  const aggregate = residencyDefaultName(residency.metadata.name)
-  // Envoy's aggregate heals by itself, but it knows nothing of drains: it is named only while all of it may serve.
-  const cluster = all && programs.clusters?.has(aggregate) === true ? aggregate : target.cluster
-  return judgement.decision('routing-disabled', { action: 'route', target: target.name, cluster })
+  return { fit, all }
 }

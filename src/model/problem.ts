@@ -24,3 +24,7 @@ export const problemText = (problem: Problem): string => {
   const text = `${place}${problem.code}  ${problem.message}`
   return problem.remedy === undefined ? text : `${text}\n${' '.repeat(place.length)}${problem.remedy}`
 }
+
+/** The problems with what refuses a set before what is only told; otherwise in their order. */
+export const errorsFirst = (problems: readonly Problem[]): readonly Problem[] =>
+  problems.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'))

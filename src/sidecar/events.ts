@@ -1,7 +1,7 @@
 import type { Log, OnTransition } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Event } from '../model/event.ts'
-import { problemText } from '../model/problem.ts'
+import { errorsFirst, problemText } from '../model/problem.ts'
 
 /** Counts what happened. */
 export function countEvent(metrics: Metrics, event: Event): void {
@@ -60,7 +60,7 @@ function lineOf(event: Event): Line {
     case 'documents-refused':
     case 'overrides-refused': {
       const { source, version } = event
-      const problems = event.problems.slice(0, PROBLEMS_SHOWN).map(problemText)
+      const problems = errorsFirst(event.problems).slice(0, PROBLEMS_SHOWN).map(problemText)
       const more = event.problems.length - problems.length
       return { level: 'error', says: 'refused; the last good set stays', with: { source, version, problems, more } }
     }

@@ -52,8 +52,10 @@ const entriesOf = (tier: readonly EntryProgram[]): readonly number[] => tier.fla
 function blockOf(scene: Scene, target: TargetProgram): Because | undefined {
   const hard = hardBlock(scene, target, undefined)
   if (hard >= 0) return hardBecause(scene, target, undefined, hard)
-  const soft = softBlock(scene, target, { stale: [], insufficient: [], waivedBy: null })?.because
-  return soft?.constraint === 'return' ? undefined : soft
+  const soft = softBlock(scene, target, { stale: [], insufficient: [], waivedBy: null })
+  // Where the class is served by lowest risk when nothing is known, a dead telemetry must not withdraw every site at once.
+  const staysOpen = soft?.kind === 'stale' && (scene.workload?.whenStale.action ?? 'lowest-risk') === 'lowest-risk'
+  return soft === undefined || staysOpen || soft.because.constraint === 'return' ? undefined : soft.because
 }
 
 /** A request about which nothing is known but its class, and whose data may go anywhere. */

@@ -739,3 +739,90 @@ t.test(
     t.equal(state(), 'ready', 'without a failure for three intervals the probes are believed')
   },
 )
+
+t.test('what no policy covers stays inside its residency, and off what is drained', async (t) => {
+  const residencies = [
+    { metadata: { name: 'eu' }, allows: ['EU'], default: { sites: ['fra', 'ams'] } },
+    { metadata: { name: 'uk' }, allows: ['UK'], default: { sites: ['lon'] } },
+  ]
+  const sites = [
+    site('ams', { jurisdictions: ['NL', 'EU'] }),
+    site('fra', { jurisdictions: ['DE', 'EU'] }),
+    site('lon', { jurisdictions: ['UK'] }),
+  ]
+  const world = new World({ sites, residencies, policies: [] })
+  for (const off of [false, true]) {
+    if (off) world.overrides({ routing: { enabled: false, reason: 'drill', author: 'ops@example.com', at: T0 } })
+    const reason = off ? 'routing-disabled' : 'no-policy'
+    t.match(
+      world.decide(),
+      { action: 'route', target: undefined, reason },
+      "bound to nothing: Envoy's routes have the say",
+    )
+    t.match(world.decide({ residency: ['EU'], residencyClass: 'eu' }), {
+      action: 'route',
+      reason,
+      ...(off ? { target: 'fra/default' } : { target: undefined }),
+    })
+    t.match(
+      world.decide({ residency: ['NL'], residencyClass: 'eu' }),
+      { target: 'ams/default', reason },
+      "narrowed by a claim: not the class's first site",
+    )
+    t.match(
+      world.decide({ residency: ['UK'] }),
+      { target: 'lon/default', reason },
+      'bound without a class: the default of one that fits',
+    )
+    t.match(world.decide({ residency: ['US'] }), { action: 'deny', status: 403, reason: 'residency-unservable' })
+    t.match(world.decide({ residency: [], residencyClass: 'nobody' }), { action: 'deny', status: 403 })
+  }
+  world.overrides({ overrides: [order('drain', { site: 'fra' })] })
+  t.match(world.decide({ residency: ['EU'], residencyClass: 'eu' }), {
+    target: 'ams/default',
+    cluster: 'ams',
+    reason: 'no-policy',
+    override: 'drain-1',
+  })
+  world.overrides({ overrides: [order('drain', { site: 'lon' })] })
+  t.match(world.decide({ residency: ['UK'], residencyClass: 'uk' }), {
+    action: 'deny',
+    status: 503,
+    reason: 'no-target',
+  })
+})
+
+t.test("a job's own needs are held against fresh numbers only", async (t) => {
+  const world = new World({ sites: trio, policies: [policy(ladder, { otherwise: [{ action: 'delay' }] })] })
+  const needs = { signals: { 'power.headroom_mw': { min: 2 } } }
+  t.match(world.decide({ needs }), {
+    action: 'delay',
+    because: [{ constraint: 'job.need', measured: 'power.headroom_mw missing' }, {}, {}],
+  })
+  world.samples({ ams: { 'power.headroom_mw': 1 }, fra: { 'power.headroom_mw': 3 } })
+  t.match(world.decide({ needs }), {
+    target: 'fra/default',
+    because: [{ target: 'ams/default', constraint: 'job.need', measured: 1, op: '>=', limit: 2 }],
+  })
+  t.match(world.decide({ needs: { signals: { 'power.headroom_mw': { max: 2 } } } }), { target: 'ams/default' })
+  world.pass(31_000)
+  t.match(world.decide({ needs }).because[1], { target: 'fra/default', measured: 'power.headroom_mw stale' })
+})
+
+t.test('ranking counts what is too old as nothing', async (t) => {
+  const rank = [{ signal: 'price.per_mwh', prefer: 'lower' }] as const
+  const world = new World({ sites: trio, policies: [policy([['ams', 'fra']], { rank })] })
+  world.samples({ ams: { 'price.per_mwh': 1 }, fra: { 'price.per_mwh': 90 } })
+  t.equal(world.where(), 'ams/default')
+  world.now += 86_400_000
+  world.samples({ fra: { 'price.per_mwh': 90 } })
+  world.now += 1_000
+  t.equal(world.where(), 'fra/default', "yesterday's price is no price")
+})
+
+t.test('panic keeps to a pin', async (t) => {
+  const world = new World({ sites: trio, policies: [policy(ladder)] })
+  world.probe(['ams', 'fra', 'lon'], 'refused', 2)
+  world.overrides({ overrides: [order('pin', { site: 'fra' })] })
+  t.match(world.decide(), { target: 'fra/default', reason: 'panic' })
+})

@@ -139,6 +139,7 @@ const change = fc.oneof(
     clusters: fc.option(fc.subarray([...NAMES, 'ams+fra', 'fra+ams', 'ams+lon', 'lon+dxb'])),
   }),
   fc.record({ kind: fc.constant('reload' as const) }),
+  fc.record({ kind: fc.constant('switch' as const), enabled: fc.boolean() }),
 )
 
 const apply = (world: World, step: typeof change extends fc.Arbitrary<infer T> ? T : never): void => {
@@ -168,13 +169,17 @@ const apply = (world: World, step: typeof change extends fc.Arbitrary<infer T> ?
     case 'clusters':
       world.apply({ kind: 'clusters-known', at, clusters: step.clusters })
       break
+    case 'switch':
+      world.overrides({ routing: { enabled: step.enabled, reason: 'r', author: 'a', at } })
+      break
     case 'reload':
       world.documents(documents())
   }
 }
 
 const request = fc.record({
-  class: fc.constantFrom('chat', 'jobs'),
+  class: fc.constantFrom('chat', 'jobs', 'nobody-adopted-it'),
+  residencyClass: fc.constantFrom(undefined, 'eu'),
   residency: fc.constantFrom(undefined, ['EU'], ['UK'], ['AE'], ['EU', 'UK'], ['US'], []),
   seed: fc.nat().map((n) => n.toString(16).padStart(16, '0')),
   sessionAt: fc.option(fc.constantFrom(...NAMES)),
@@ -199,12 +204,15 @@ t.test(
             if (world.snapshot.data.revision !== before.data.revision + 1)
               throw new Error('the revision counts changes')
             if (world.snapshot.data.at < before.data.at) throw new Error('time went back')
-            for (const { class: workloadClass, residency, seed, sessionAt } of requests) {
+            for (const { class: workloadClass, residency, residencyClass, seed, sessionAt } of requests) {
               const facts: Facts = {
                 ...world.facts(),
                 class: workloadClass,
                 seed,
-                ...(residency === undefined ? {} : { residency }),
+                // A class is never named without what it allows.
+                ...(residency === undefined
+                  ? {}
+                  : { residency, ...(residencyClass === undefined ? {} : { residencyClass }) }),
                 ...(sessionAt === null
                   ? {}
                   : { sessionKey: seed, session: { verdict: 'valid', target: `${sessionAt}/default` } }),
@@ -217,14 +225,32 @@ t.test(
               const again = decide(structuredClone(facts), copy, structuredClone(tally), now, 'id')
               if (JSON.stringify(again) !== JSON.stringify(decision))
                 throw new Error('a clone of the data decides otherwise')
-              if (decision.action === 'route' || decision.action === 'degrade') {
+              if (decision.action === 'route' && decision.target === undefined) {
+                // Envoy's own route: the default of the named class, fra and ams, or what it does with the unbound.
+                const bound =
+                  residency !== undefined &&
+                  !['fra', 'ams'].every((name) =>
+                    residency.some((one) => (jurisdictions[name as 'fra'] as readonly string[]).includes(one)),
+                  )
+                if (bound || (residency !== undefined && residencyClass === undefined))
+                  throw new Error(`${residency} was left to Envoy`)
+                if (
+                  residency !== undefined &&
+                  ['fra', 'ams'].some(
+                    (name) =>
+                      snapshot.data.health[NAMES.indexOf(name as 'fra')]!.state !== 'ready' &&
+                      snapshot.data.health[NAMES.indexOf(name as 'fra')]!.state !== 'degraded',
+                  )
+                )
+                  throw new Error('left to Envoy although a default is out')
+              } else if (decision.action === 'route' || decision.action === 'degrade') {
                 const name = decision.target!.split('/')[0] as (typeof NAMES)[number]
                 if (
                   residency !== undefined &&
                   !residency.some((one) => (jurisdictions[name] as readonly string[]).includes(one))
                 )
                   throw new Error(`${residency} was sent to ${name}`)
-                if (workloadClass === 'jobs' && residency === undefined)
+                if (workloadClass === 'jobs' && residency === undefined && decision.reason !== 'routing-disabled')
                   throw new Error('a job without residency was sent somewhere')
                 for (const member of decision.cluster!.split('+')) {
                   const where = jurisdictions[member as (typeof NAMES)[number]] as readonly string[]
@@ -239,14 +265,28 @@ t.test(
                 if (snapshot.data.clusters !== null && !snapshot.data.clusters.includes(decision.cluster!))
                   throw new Error(`Envoy has no ${decision.cluster}`)
               } else if (decision.action === 'deny') {
-                const servable =
-                  residency?.some((one) => ['EU', 'UK', 'AE', 'NL', 'DE'].includes(one)) ?? workloadClass === 'chat'
+                // Without a policy or with routing off only the defaults of the one residency class are there to serve.
+                const byDefault = workloadClass === 'nobody-adopted-it' || snapshot.programs.routing?.enabled === false
+                const places = byDefault ? ['EU', 'NL', 'DE'] : ['EU', 'UK', 'AE', 'NL', 'DE']
+                const servable = residency?.some((one) => places.includes(one)) ?? workloadClass === 'chat'
                 if ((decision.status === 403) === servable) throw new Error(`${decision.status} for ${residency}`)
               }
               if (
                 decision.reason !== 'first-choice' &&
                 decision.because.length === 0 &&
-                !['session', 'residency-unknown', 'residency-unservable', 'hop'].includes(decision.reason)
+                ![
+                  'session',
+                  'residency-unknown',
+                  'residency-unservable',
+                  'hop',
+                  'no-policy',
+                  'routing-disabled',
+                ].includes(decision.reason) &&
+                // Asked of all residency classes, none is named for what none of them has.
+                !(
+                  residencyClass === undefined &&
+                  (workloadClass === 'nobody-adopted-it' || snapshot.programs.routing?.enabled === false)
+                )
               )
                 throw new Error(`${decision.reason} without a because`)
               if (decision.because.length > 8) throw new Error('more than eight reasons')

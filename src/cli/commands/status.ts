@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { problemText } from '../../model/problem.ts'
+import { errorsFirst, problemText } from '../../model/problem.ts'
 import type { SourceStatus } from '../../model/source.ts'
 import { type AdminFlags, askAdmin, withAdminFlags } from '../admin-client.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
@@ -92,7 +92,10 @@ function statusLines({ ready, sources: { now, sources }, snapshot, overrides }: 
   for (const source of sources) {
     // An old refusal that has been made good says nothing any more.
     if (source.failuresInARow === 0 && (source.lastAcceptedAt ?? 0) > (source.lastRefusedAt ?? 0)) continue
-    for (const problem of source.refusal.slice(0, 10)) lines.push(`  ${source.name}: ${problemText(problem)}`)
+    for (const problem of errorsFirst(source.refusal).slice(0, 10))
+      lines.push(`  ${source.name}: ${problemText(problem)}`)
+    const more = source.refusal.length - 10
+    if (more > 0) lines.push(`  ${source.name}: and ${more} more; /sources has all of them`)
   }
   lines.push(
     '',
