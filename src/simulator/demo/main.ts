@@ -103,15 +103,20 @@ const play = async (options: Options, curtain: Curtain, story: Story): Promise<O
     else await performance.skip(chapter)
   }
   story.chapter('What it took')
-  const { rssMb, mistakes } = await stage.life()
+  const life = await stage.life().catch(() => undefined)
   story.row({
     what: 'resident memory of hubward',
     expected: `at most ${RSS_MB_MAX} MB`,
-    seen: `${rssMb} MB`,
-    ok: rssMb > 0 && rssMb <= RSS_MB_MAX,
-    ...(rssMb > 0 ? { shown: true as const } : {}),
+    seen: life === undefined ? 'hubward does not say' : `${life.rssMb} MB`,
+    ok: life !== undefined && life.rssMb <= RSS_MB_MAX,
+    ...(life === undefined ? {} : { shown: true as const }),
   })
-  story.row({ what: 'mistakes of its own, counted by itself', expected: '0', seen: `${mistakes}`, ok: mistakes === 0 })
+  story.row({
+    what: 'mistakes of its own, counted by itself',
+    expected: '0',
+    seen: life === undefined ? 'hubward does not say' : String(life.mistakes),
+    ok: life?.mistakes === 0,
+  })
   return stage
 }
 
@@ -141,13 +146,16 @@ const run = async (options: Options): Promise<number> => {
     'The demo of hubward: real requests through a real Envoy to five simulated sites.\n' +
       'Its timers are short on purpose, seconds where production has minutes: see envoy/demo/documents.\n\n',
   )
+  const report = async (more: Readonly<Record<string, unknown>>) => {
+    mkdirSync(dirname(options.report), { recursive: true })
+    const seconds = Math.round((performance.now() - began) / 1_000)
+    await story.report(options.report, { seconds, node: process.version, played: options.chapters, ...more })
+    process.stdout.write(`${seconds} s. The report is in ${relative('', options.report)}\n`)
+  }
   const told = async (): Promise<number> => {
     const stage = await play(options, curtain, story)
     story.table()
-    mkdirSync(dirname(options.report), { recursive: true })
-    const seconds = Math.round((performance.now() - began) / 1_000)
-    await story.report(options.report, { seconds, node: process.version, played: options.chapters })
-    process.stdout.write(`${seconds} s. The report is in ${relative('', options.report)}\n`)
+    await report({})
     if (!story.ok()) showLogs(curtain)
     if (!options.once) {
       process.stdout.write(exploringText(stage))
@@ -161,8 +169,10 @@ const run = async (options: Options): Promise<number> => {
     told().catch(async (error: unknown) => {
       // Ended from outside in the middle: what then fails is no news.
       if (curtain.isFalling()) return ended.promise
-      process.stderr.write(`\nThe demo can't go on: ${(error as Error).message}\n`)
+      const trouble = (error as Error).message
+      process.stderr.write(`\nThe demo can't go on: ${trouble}\n`)
       showLogs(curtain)
+      await report({ ok: false, trouble }).catch(() => {})
       await curtain.fall()
       return 1
     }),
