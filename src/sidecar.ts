@@ -26,7 +26,7 @@ import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
 import { createTally } from './sidecar/tally.ts'
 import { warmUp } from './sidecar/warm-up.ts'
-import { createStore } from './store.ts'
+import { createStore, type Store } from './store.ts'
 
 /** A running hubward. */
 export interface Sidecar {
@@ -41,6 +41,8 @@ export interface Sidecar {
 
 /** How often time passes for the snapshot. */
 const TICK_MS = 1_000
+/** How long the start waits for Envoy's list of clusters. */
+const CLUSTERS_WAIT_MS = 5_000
 
 /**
  * Starts hubward: plain calls, in the order in which one thing needs another. Rejects, with nothing left running, if it
@@ -148,6 +150,10 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     journal,
     sessionKeys: session,
     hops,
+    onStale: (name: string) =>
+      say(`stale ${name}`, 'stale', () =>
+        log.error({ class: name }, 'required signals are stale: the class is served as its whenStale says'),
+      ),
     onPanic: (name: string) =>
       say(`panic ${name}`, 'panic', () =>
         log.error(
@@ -205,6 +211,9 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds.start()
     ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
+    // Until Envoy has said which clusters it has, all would be taken to exist.
+    if (config.envoyAdmin !== undefined) await clustersKnown(store, log)
+    else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
     if (hasDocuments()) await warmUp(judgeParts, bug)
     server = await startEnvoyServer(config.listeners, handlers, (error) =>
       say('tls', error.message, () => log.warn(error.message)),
@@ -243,6 +252,24 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     abandon: () => journal.close(),
   }
 }
+
+/** Resolves once Envoy has told its clusters, or after five seconds without: a silent admin port must not keep a hubward down. */
+const clustersKnown = (store: Store, log: Log): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      unsubscribe()
+      resolve()
+    }
+    const timer = setTimeout(() => {
+      log.warn("Envoy's admin port does not answer: all clusters are taken to exist until it does")
+      done()
+    }, CLUSTERS_WAIT_MS)
+    const unsubscribe = store.subscribe(() => {
+      if (store.current.data.clusters !== null) done()
+    })
+    if (store.current.data.clusters !== null) done()
+  })
 
 const timed =
   (metrics: ReturnType<typeof createMetrics>): typeof fold =>

@@ -53,6 +53,11 @@ export const METRICS = {
     labels: ['class'],
     says: 'requests sent by the last good order because everything looked down',
   },
+  hubward_stale_alerts_total: {
+    type: 'counter',
+    labels: ['class'],
+    says: 'requests decided on stale signals in classes whose whenStale asks for an alert',
+  },
   hubward_sessions_total: {
     type: 'counter',
     labels: ['verdict'],

@@ -37,6 +37,8 @@ export interface JudgeParts {
   readonly journal: Pick<Journal<Made>, 'wants' | 'keep'>
   /** Hears of requests sent by the last good order because everything looks down. */
   readonly onPanic: (className: string) => void
+  /** Hears of requests decided on stale signals, in classes whose whenStale asks for an alert. */
+  readonly onStale: (className: string) => void
   readonly sessionKeys: SigningKeys
   readonly hops: { readonly keys: SigningKeys; readonly instance: string } | undefined
 }
@@ -72,6 +74,13 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) 
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
     metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
+    if (
+      (decision.reason === 'stale' || decision.reason === 'lowest-risk') &&
+      snapshot.programs.classes.get(decision.class)?.doc?.whenStale.alert === true
+    ) {
+      metrics.add('hubward_stale_alerts_total', 1, decision.class)
+      parts.onStale(decision.class)
+    }
     if (decision.reason === 'panic') {
       metrics.add('hubward_panic_total', 1, decision.class)
       parts.onPanic(decision.class)

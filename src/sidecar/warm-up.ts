@@ -15,6 +15,7 @@ export function warmUp(parts: JudgeParts, bug: (error: unknown, where: string) =
     metrics: createMetrics(),
     journal: { wants: () => undefined, keep: () => {} },
     onPanic: () => {},
+    onStale: () => {},
   })
   return selfWarm(handlersOf({ judge, failed: (error) => bug(error, 'warm-up') }))
 }
