@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -269,3 +270,45 @@ t.test('a state folder that cannot be written is no reason not to serve', async 
   await until('it to serve', () => running.log().includes('hubward serves'))
   t.match(running.log(), /keys of session tokens can not be kept[\s\S]*journal/)
 })
+
+t.test(
+  'with an admin port of Envoy named, nothing is served before it has told its clusters, or been silent for long',
+  async (t) => {
+    const folder = newFolder(t)
+    let release: () => void = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let asked = 0
+    const admin = createHttpServer((_request, response) => {
+      asked += 1
+      released.then(() =>
+        response.end(JSON.stringify({ cluster_statuses: ['ams-h100', 'fra-h100'].map((name) => ({ name })) })),
+      )
+    })
+    await new Promise<void>((resolve) => admin.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => {
+      admin.closeAllConnections()
+      admin.close()
+    })
+    const place = hubwardFolder(folder, documents, {
+      log: { level: 'info' },
+      envoyAdmin: { address: `127.0.0.1:${(admin.address() as { port: number }).port}` },
+    })
+    const running = startHubward(place)
+    t.teardown(() => running.stop())
+    await until('hubward to ask for the clusters', () => asked > 0)
+    t.notMatch(running.log(), /hubward serves/)
+    release()
+    await until('hubward to serve', () => running.log().includes('hubward serves'))
+    t.notMatch(running.log(), /admin port does not answer/)
+    const silent = hubwardFolder(newFolder(t), documents, {
+      log: { level: 'info' },
+      envoyAdmin: { address: '127.0.0.1:1' },
+    })
+    const other = startHubward(silent)
+    t.teardown(() => other.stop())
+    await until('the other to serve all the same', () => other.log().includes('hubward serves'))
+    t.match(other.log(), /admin port does not answer: all clusters are taken to exist/)
+  },
+)
