@@ -11,13 +11,16 @@ const probe = (as: string, caller: Extract<Step, { do: 'send' }>['caller'], coun
   clients: 4,
 })
 
+const REASON_AT = { ams: 'first-choice', fra: 'fallback', lon: 'fallback', 'edge-ams': 'degraded' }
+
 /** Asks every 100 ms until five answers in a row come from there. The demo's own timers add up to some 6 s of return. */
-const untilAt = (as: string, site: string, withinMs: number): Step => ({
+const untilAt = (as: string, site: keyof typeof REASON_AT, withinMs: number): Step => ({
   do: 'until',
   as,
   caller: 'chat',
   what: `new chats settle on ${site}`,
-  match: { status: 200, site },
+  // With the reason, or the default that Envoy itself takes before hubward answers would pass for a decision.
+  match: { status: 200, site, reason: REASON_AT[site] },
   inARow: 5,
   everyMs: 100,
   withinMs,

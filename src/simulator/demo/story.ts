@@ -81,7 +81,7 @@ export class Story {
       ),
     )
     const head = ['', 'what', 'expected', 'seen', 'as expected'] as const
-    const widths = head.map((_, column) => Math.min(60, Math.max(...[head, ...rows].map((row) => row[column]!.length))))
+    const widths = head.map((_, column) => Math.min(54, Math.max(...[head, ...rows].map((row) => row[column]!.length))))
     const text = (row: readonly string[]) =>
       row
         .map((cell, column) => fit(cell, widths[column]!))
