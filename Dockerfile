@@ -35,5 +35,6 @@ VOLUME /var/lib/hubward
 # HUBWARD_HEALTH_URL is for an admin address of one's own.
 HEALTHCHECK --interval=5s --timeout=2s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(process.env.HUBWARD_HEALTH_URL ?? 'http://127.0.0.1:9470/healthz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/app/dist/cli/hubward.js"]
+# A young generation of 4 MB halves the memory under load and costs no CPU (docs/benchmarks.md).
+ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/cli/hubward.js"]
 CMD ["serve", "--config", "/etc/hubward/hubward.yaml"]
