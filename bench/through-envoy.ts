@@ -112,7 +112,7 @@ export const benchThroughEnvoy = async (
     {
       name: 'hubward',
       shape: (config) => config,
-      start: (socket) => upWith(process.execPath, [join(HERE, 'serve.ts'), socket]),
+      start: (socket) => upWith(process.execPath, ['--max-semi-space-size=4', join(HERE, 'serve.ts'), socket]),
     },
   ]
   const seen = new Map<string, PeerRow[]>()
