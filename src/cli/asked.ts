@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { runCase } from '../documents/cases.ts'
+import { didYouMean, knownNames } from '../documents/suggest.ts'
 import { decide } from '../engine/decide.ts'
 import { type Explanation, explain } from '../engine/explain.ts'
 import { emptySnapshot, fold } from '../engine/fold.ts'
@@ -95,6 +96,11 @@ export function answerOf(flags: QuestionFlags): Answered {
   const set = documentsOf(flags.documents)
   if (set === undefined) return { badDocuments: true }
   const { when, given, wrong } = worldOf(flags)
+  const names = set.classes.map(({ metadata }) => metadata.name)
+  // A gate must not open because somebody misspelt the class: what no document names is no question.
+  if (typeof when.class === 'string' && !names.includes(when.class)) {
+    wrong.push(`no document names a class "${when.class}"${didYouMean(when.class, names)}; ${knownNames(names)}`)
+  }
   if (wrong.length > 0) return { wrong }
   let explanation: Explanation | undefined
   const asked = runCase(

@@ -56,6 +56,8 @@ export const spread = (scene: Scene, equals: readonly number[]): number => {
   if (second >= first) second += 1
   const a = equals[first]!
   const b = equals[second]!
+  // A number against none compares nothing: the draw decides, so that neither is flooded nor starved.
+  if (isSampled(scene, a) !== isSampled(scene, b)) return a
   return loadOf(scene, b) < loadOf(scene, a) ? b : a
 }
 
@@ -65,15 +67,20 @@ export const loadOf = (scene: Scene, index: number): number => {
   const target = programs.targets[index]!
   const waiting = data.columns['queue.depth']
   const running = data.columns['queue.running']
-  const isFresh = (at: number | undefined): boolean => at !== undefined && at > 0 && scene.now - at <= LOAD_AGE_MS
-  const isSampled = isFresh(waiting?.at[index])
-  const sampled = (isSampled ? waiting!.value[index]! : 0) + (isFresh(running?.at[index]) ? running!.value[index]! : 0)
+  const hasSample = isFresh(scene, waiting?.at[index])
+  const sampled =
+    (hasSample ? waiting!.value[index]! : 0) + (isFresh(scene, running?.at[index]) ? running!.value[index]! : 0)
   const dispatched = tally.dispatched[target.name] ?? 0
-  const before = isSampled ? waiting!.dispatchedBefore[index]! : -1
+  const before = hasSample ? waiting!.dispatchedBefore[index]! : -1
   // A sample that does not say when it was asked for can't be compensated; with no sample at all our own count is all there is.
-  const since = before >= 0 ? Math.max(0, dispatched - before) : isSampled ? 0 : dispatched
+  const since = before >= 0 ? Math.max(0, dispatched - before) : hasSample ? 0 : dispatched
   return (sampled + since * Math.max(1, tally.sidecars)) / target.capacity
 }
+
+const isFresh = (scene: Scene, at: number | undefined): boolean =>
+  at !== undefined && at > 0 && scene.now - at <= LOAD_AGE_MS
+
+const isSampled = (scene: Scene, index: number): boolean => isFresh(scene, scene.data.columns['queue.depth']?.at[index])
 
 const orders = new WeakMap<readonly (number | null)[], readonly string[]>()
 

@@ -68,6 +68,10 @@ t.test(
 )
 
 t.test('decide: bad input is named with its remedy, and is no decision', async (t) => {
+  t.match(decide('--class', 'interactive-inferense', '--residency', 'EU'), {
+    status: 2,
+    stderr: /no document names a class "interactive-inferense"; did you mean "interactive-inference"/,
+  })
   t.match(decide('--residency', 'EU'), { status: 2, stderr: /--class is missing: name the workload class/ })
   t.match(decide(...chat, '--sample', 'ams=3'), { status: 2, stderr: /write place.signal=number/ })
   t.match(decide(...chat, '--needs', 'lots of power'), { status: 2, stderr: /"lots of power" is not understood/ })

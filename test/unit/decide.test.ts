@@ -826,3 +826,14 @@ t.test('panic keeps to a pin', async (t) => {
   world.overrides({ overrides: [order('pin', { site: 'fra' })] })
   t.match(world.decide(), { target: 'fra/default', reason: 'panic' })
 })
+
+t.test('in an active-active tier a target whose metrics stop is neither starved nor flooded', async (t) => {
+  const world = new World({ sites: trio, policies: [policy([['ams', 'fra']])] })
+  world.tally.dispatched = { 'ams/default': 500_000, 'fra/default': 500_000 }
+  const fresh = () =>
+    world.samples({ fra: { 'queue.depth': 3 } }, { dispatchedBefore: world.tally.dispatched['fra/default'] ?? 0 })
+  fresh()
+  let ams = 0
+  for (let i = 0; i < 1_000; i++) if (world.where() === 'ams/default') ams += 1
+  t.ok(ams > 400 && ams < 600, `${ams} of 1,000`)
+})
