@@ -13,6 +13,7 @@ import { didYouMean } from './suggest.ts'
 export interface Place {
   readonly values: Readonly<Record<string, number>>
   readonly down: boolean
+  readonly refusing: boolean
   readonly drained: boolean
   readonly maintenance: boolean
   readonly stale: readonly string[]
@@ -46,6 +47,7 @@ const MONTH_MS = 31 * 86_400_000
 const NOTHING: Place = {
   values: {},
   down: false,
+  refusing: false,
   drained: false,
   maintenance: false,
   stale: [],
@@ -98,7 +100,8 @@ export function addGiven(
 function addPlace(before: Place, words: Record<string, unknown>, where: string, wrong: (what: string) => void): Place {
   const place = { ...before, values: { ...before.values } }
   for (const [word, value] of Object.entries(words)) {
-    if (word === 'down' || word === 'drained' || word === 'maintenance') place[word] = value === true
+    if (word === 'down' || word === 'refusing' || word === 'drained' || word === 'maintenance')
+      place[word] = value === true
     else if (word === 'stale' || word === 'missing' || word === 'insufficient') place[word] = [value].flat().map(String)
     else if (signalOf(word) === undefined) {
       wrong(
@@ -139,14 +142,18 @@ export function caseSamples(
         })
       }
       const outcome = wide.down || narrow.down ? 'refused' : 'ok'
+      if (wide.refusing || narrow.refusing) heartbeats.push({ ...where, kind: 'passive', outcome: 'refused', at })
       heartbeats.push({ ...where, kind: 'probe', outcome, at, detail: outcome === 'ok' ? 'ok' : 'down, says the case' })
     }
   }
   return { samples, heartbeats }
 }
 
-/** The orders of a case: those that it lists, and those for sites that it calls drained or in maintenance. */
-export function caseOverrides(given: Given, at: EpochMs): OverrideSet {
+/**
+ * The orders of a case: those that it lists, given at `orderedAt`, and those for sites that it calls drained or in
+ * maintenance, which hold as long as it says so.
+ */
+export function caseOverrides(given: Given, at: EpochMs, orderedAt: EpochMs): OverrideSet {
   const author = 'case@example.com'
   const order = { author, created: at - 1, expires: at + OVERRIDE_LIFE_MAX_MS }
   const scopeOf = (name: string) => {
@@ -159,13 +166,14 @@ export function caseOverrides(given: Given, at: EpochMs): OverrideSet {
     ...(given.routing ? {} : { routing: { enabled: false, reason: 'the case says so', author, at } }),
     overrides: [
       ...given.overrides.map(({ kind, scope, constraint, reason, for: life }, index) => ({
-        ...order,
+        author,
+        created: orderedAt - 1,
         id: `given-${index}`,
         kind,
         scope: scope ?? {},
         ...(constraint === undefined ? {} : { constraint }),
         reason: reason ?? 'the case says so',
-        expires: at + ((life === undefined ? undefined : parseDuration(life)) ?? OVERRIDE_LIFE_MAX_MS),
+        expires: orderedAt + ((life === undefined ? undefined : parseDuration(life)) ?? OVERRIDE_LIFE_MAX_MS),
       })),
       ...drained.map(([name]) => ({
         ...order,

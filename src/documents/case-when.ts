@@ -1,5 +1,6 @@
 import type { DocumentSet } from '../model/documents.ts'
 import { FACT_NAMES, type Facts, type FactValue } from '../model/facts.ts'
+import { targetName } from '../model/names.ts'
 import { WHEN_WORDS } from './case-words.ts'
 import { FACT_TYPES } from './condition-check.ts'
 
@@ -22,16 +23,27 @@ export function caseFacts(
   if (known.residencyClass !== undefined && allowed === undefined)
     wrong(`no residency class is called "${known.residencyClass}"`)
   if (known.residency === undefined && allowed !== undefined) known.residency = allowed
-  const { session, needs, seed } = when
+  const { session, needs, seed, hop } = when
+  // Without a key there are no sessions.
+  if (typeof session === 'string') known.sessionKey ??= 'case'
   return {
     requestId: 'case',
     seed: typeof seed === 'string' ? seed : '0000000000000000',
     ...known,
     class: String(known.class ?? ''),
     session: typeof session === 'string' ? { verdict: 'valid', target: session } : { verdict: 'none' },
+    ...(hop === undefined ? {} : { hop: hopOf(String(hop), set) }),
     ...(needs === undefined ? {} : { needs: needs as NonNullable<Facts['needs']> }),
     extra,
   }
+}
+
+const hopOf = (hop: string, set: DocumentSet): NonNullable<Facts['hop']> => {
+  const pools = set.sites.flatMap(({ metadata, pools }) =>
+    pools.map(({ name, cluster }) => ({ target: targetName(metadata.name, name), cluster })),
+  )
+  const chosen = pools.find(({ target }) => target === hop) ?? { target: hop, cluster: hop }
+  return { verdict: hop === 'loop' ? 'loop' : 'valid', decision: 'case-before', ...chosen }
 }
 
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')

@@ -16,6 +16,7 @@ export const GIVEN_WORDS = {
 /** What may be said of a site or pool beside the values of its signals. */
 export const SITE_WORDS = {
   down: 'true: its probes are refused',
+  refusing: 'true: real connections to it are refused, whatever its probes say',
   drained: 'true: an order drains it',
   maintenance: 'true: an order puts it into maintenance',
   stale: 'signals whose sample is a month old',
@@ -27,6 +28,7 @@ export const SITE_WORDS = {
 export const WHEN_WORDS = {
   near: 'the site with the smallest measured round trip',
   session: 'the target that the session runs on',
+  hop: 'the target that another hubward chose for this request already, or loop: it has been here before',
   needs: 'what a job says it needs: signals, gpu, cooling, mayDelay',
   seed: '16 hex digits; absent: zeros',
 } as const satisfies Record<string, string>

@@ -44,7 +44,21 @@ export function runCases<Snapshot>(
   )
 }
 
-/** One case: its world is built, and then each step is some time, a change to the world, a request and what is expected. */
+/** One request of a case, and the world that it is asked in. */
+export interface Question<Snapshot> {
+  /** Whatever a decision is made of. */
+  readonly facts: Facts
+  readonly snapshot: Snapshot
+  readonly tally: Tally
+  readonly now: EpochMs
+  readonly id: string
+  /** What is expected of the decision, as it is written. */
+  readonly then: Readonly<Record<string, unknown>>
+  /** 0: the case's own `when`; else the number of the step. */
+  readonly step: number
+}
+
+/** One case: its questions are asked in turn, and their answers held against what is expected. */
 export function runCase<Snapshot>(
   set: DocumentSet,
   engine: CaseEngine<Snapshot>,
@@ -52,6 +66,26 @@ export function runCase<Snapshot>(
 ): Pick<CaseResult, 'ok' | 'failures' | 'decisions'> {
   const failures: string[] = []
   const decisions: Decision[] = []
+  for (const { facts, snapshot, tally, now, id, then, step } of questionsOf(set, engine, written, failures)) {
+    const decision = engine.decide(facts, snapshot, tally, now, id)
+    decisions.push(decision)
+    for (const failure of unmet(then, decision)) failures.push(placed(failure, step))
+  }
+  if (decisions.length === 0) failures.push('the case asks nothing: write when and then')
+  return { ok: failures.length === 0, failures, decisions }
+}
+
+/**
+ * The questions of a case: its world is built, and then each step is some time, a change to the world, a request and
+ * what is expected. What can't be understood in the case goes to `failures`, a sentence each. Snapshots don't change, so
+ * a question can be asked later and elsewhere too, over the wire for one.
+ */
+export function* questionsOf<Snapshot>(
+  set: DocumentSet,
+  engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>,
+  written: PolicyCase,
+  failures: string[],
+): Generator<Question<Snapshot>> {
   const first = addGiven(NOTHING_GIVEN, written.given, (what) => failures.push(what))
   const documents = caseDocuments(set, first, written, (what) => failures.push(what))
   const run = new Run(engine, documents, first.now)
@@ -59,21 +93,20 @@ export function runCase<Snapshot>(
   const steps = [{ given: {}, when: written.when, then: written.then }, ...(written.steps ?? [])]
   let given = first
   let when: Readonly<Record<string, unknown>> = {}
-  for (const [index, step] of steps.entries()) {
-    const wrong = (what: string) => failures.push(index === 0 ? what : `step ${index}: ${what}`)
-    const after = 'after' in step ? step.after : undefined
-    given = addGiven(given, step.given ?? {}, wrong)
-    when = { ...when, ...step.when }
+  for (const [step, words] of steps.entries()) {
+    const wrong = (what: string) => failures.push(placed(what, step))
+    const after = 'after' in words ? words.after : undefined
+    given = addGiven(given, words.given ?? {}, wrong)
+    when = { ...when, ...words.when }
     run.pass(withNear(documents, given, when), parseDuration(after ?? '0s') ?? 0)
-    const isAsked = Object.keys(step.when ?? {}).length > 0 || Object.keys(step.then ?? {}).length > 0
+    const isAsked = Object.keys(words.when ?? {}).length > 0 || Object.keys(words.then ?? {}).length > 0
     if (!isAsked) continue
-    const decision = run.decide(caseFacts(when, documents, wrong), `case-${index}`)
-    decisions.push(decision)
-    for (const failure of unmet(step.then ?? {}, decision)) wrong(failure)
+    // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
+    yield { facts: caseFacts(when, documents, wrong), ...run.world(), id: `case-${step}`, then: words.then ?? {}, step }
   }
-  if (decisions.length === 0) failures.push('the case asks nothing: write when and then')
-  return { ok: failures.length === 0, failures, decisions }
 }
+
+const placed = (what: string, step: number): string => (step === 0 ? what : `step ${step}: ${what}`)
 
 /** `near: ams` is a round trip of 1 ms to ams and of 50 ms to the others, where the case gives none itself. */
 function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, unknown>>): Given {
@@ -83,7 +116,15 @@ function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, 
     const rtt = metadata.name === when.near ? 1 : 50
     const before = places[metadata.name]
     const values = { 'network.rtt_ms': rtt, 'network.rtt_p95_ms': rtt, ...before?.values }
-    const nothing = { down: false, drained: false, maintenance: false, stale: [], missing: [], insufficient: [] }
+    const nothing = {
+      down: false,
+      refusing: false,
+      drained: false,
+      maintenance: false,
+      stale: [],
+      missing: [],
+      insufficient: [],
+    }
     places[metadata.name] = { ...nothing, ...before, values }
   }
   return { ...given, places }
@@ -92,12 +133,13 @@ function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, 
 const SOURCE = { source: 'case', version: 'case', nonce: 'case' }
 
 class Run<Snapshot> {
-  readonly #engine: CaseEngine<Snapshot>
+  readonly #engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>
   readonly #set: DocumentSet
   #snapshot: Snapshot
   #now: EpochMs
+  #orders: { readonly given: Given['overrides']; readonly at: EpochMs } | undefined
 
-  constructor(engine: CaseEngine<Snapshot>, set: DocumentSet, now: EpochMs) {
+  constructor(engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>, set: DocumentSet, now: EpochMs) {
     this.#engine = engine
     this.#set = set
     this.#now = now
@@ -112,7 +154,9 @@ class Run<Snapshot> {
   /** Lets time pass in a world like this: sites report several times a second, so that dampers see it all. */
   pass(given: Given, ms: number): void {
     const end = this.#now + ms
-    const orders = caseOverrides(given, this.#now)
+    // An order's life begins when it is given, and not anew with each step.
+    if (this.#orders?.given !== given.overrides) this.#orders = { given: given.overrides, at: this.#now }
+    const orders = caseOverrides(given, this.#now, this.#orders.at)
     this.#apply({ kind: 'overrides-accepted', at: this.#now, ...SOURCE, set: orders })
     this.#apply({ kind: 'clusters-known', at: this.#now, clusters: given.clusters })
     const tickMs = Math.max(1, Math.min(1_000, Math.ceil(ms / 240)))
@@ -129,8 +173,8 @@ class Run<Snapshot> {
     }
   }
 
-  decide(facts: Facts, id: string): Decision {
-    const tally = { dispatched: {}, held: {}, sidecars: 1 }
-    return this.#engine.decide(facts, this.#snapshot, tally, this.#now, id)
+  /** What a decision made now is made of, beside its facts. */
+  world(): { readonly snapshot: Snapshot; readonly tally: Tally; readonly now: EpochMs } {
+    return { snapshot: this.#snapshot, tally: { dispatched: {}, held: {}, sidecars: 1 }, now: this.#now }
   }
 }
