@@ -16,6 +16,8 @@ export interface Minimal {
   /** Path prefixes whose body is buffered and sent to hubward. */
   readonly bodyPath?: string
   readonly timeout?: string
+  /** The sites, each behind a cluster of its name; absent: a, b and default. */
+  readonly sites?: readonly string[]
   readonly sidecarTls?: EnvoyObject
 }
 
@@ -169,10 +171,10 @@ export const minimalEnvoy = (folder: string, told: Minimal): EnvoyObject => {
             },
           ],
         },
-        ...['a', 'b', 'default'].map(siteListener),
+        ...(told.sites ?? ['a', 'b', 'default']).map(siteListener),
       ],
       clusters: [
-        ...['a', 'b', 'default'].map(site),
+        ...(told.sites ?? ['a', 'b', 'default']).map(site),
         {
           name: 'hubward',
           type: 'STATIC',
