@@ -96,7 +96,7 @@ const MATRIX: Record<string, Record<Column, Record<Work, Cell>>> = {
   'up with routing disabled': {
     listed: { chat: 'fra', job: 'fra' },
     'listed, another class': { chat: 'lon', job: 'lon' },
-    unlisted: { chat: unlisted, job: unlisted },
+    unlisted: { chat: nowhere, job: nowhere },
     absent: { chat: absent, job: absent },
     spoofed: { chat: absent, job: absent },
   },
