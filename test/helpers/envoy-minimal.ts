@@ -16,8 +16,6 @@ export interface Minimal {
   /** Path prefixes whose body is buffered and sent to hubward. */
   readonly bodyPath?: string
   readonly timeout?: string
-  /** The sites, each behind a cluster of its name; absent: a, b and default. */
-  readonly sites?: readonly string[]
   readonly sidecarTls?: EnvoyObject
 }
 
@@ -171,10 +169,10 @@ export const minimalEnvoy = (folder: string, told: Minimal): EnvoyObject => {
             },
           ],
         },
-        ...(told.sites ?? ['a', 'b', 'default']).map(siteListener),
+        ...['a', 'b', 'default'].map(siteListener),
       ],
       clusters: [
-        ...(told.sites ?? ['a', 'b', 'default']).map(site),
+        ...['a', 'b', 'default'].map(site),
         {
           name: 'hubward',
           type: 'STATIC',
