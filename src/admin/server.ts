@@ -105,7 +105,13 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
       .send(problemBody(status, status >= 500 ? 'Our mistake' : 'Bad request', status >= 500 ? '' : error.message))
   })
 
-  await app.listen({ host, port })
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    throw new Error(
+      `admin.address ${host}:${port} can't be had: ${(error as Error).message}; stop what listens there, or choose another`,
+    )
+  }
   const bound = app.server.address()
   const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port
   return {

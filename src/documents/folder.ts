@@ -112,7 +112,7 @@ class Walk {
       this.#tell(
         'documents/unreadable',
         path,
-        `cannot be read: ${code ?? message}`,
+        `cannot be read: ${code === undefined ? message : message.replace(/^\w+: /, `${code}, `)}`,
         'check that it is there and who may read it',
       )
       return undefined

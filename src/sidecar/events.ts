@@ -62,7 +62,11 @@ function lineOf(event: Event): Line {
       const { source, version } = event
       const problems = errorsFirst(event.problems).slice(0, PROBLEMS_SHOWN).map(problemText)
       const more = event.problems.length - problems.length
-      return { level: 'error', says: 'refused; the last good set stays', with: { source, version, problems, more } }
+      return {
+        level: 'error',
+        says: 'refused; what was in force before stays',
+        with: { source, version, problems, more },
+      }
     }
     case 'override-started':
       return { level: 'warn', says: 'override in force', with: what }
