@@ -1,5 +1,5 @@
-import type { Question } from '../../src/documents/cases.ts'
 import { unmet } from '../../src/documents/case-then.ts'
+import type { Question } from '../../src/documents/cases.ts'
 import type { EngineSnapshot } from '../../src/engine/programs.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import { HEADERS, MARKER_DEFAULT } from '../../src/model/headers.ts'
