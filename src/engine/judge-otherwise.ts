@@ -114,22 +114,18 @@ const neverServed = (scene: Scene, policy: PolicyProgram): Reason | undefined =>
     policy.nearest > 0
       ? programs.targets.map((target) => target.index)
       : policy.tiers.flat().flatMap((entry) => entry.targets)
-  if (inLadder.some((index) => couldServe(scene, programs.targets[index]!, facts.model))) return undefined
   const mayDegrade = policy.doc.otherwise.some((spec) => spec.action === 'degrade')
-  if (
-    mayDegrade &&
-    policy.degraded?.targets.some((index) => couldServe(scene, programs.targets[index]!, policy.doc.degraded?.model))
-  )
-    return undefined
-  const candidates = [...inLadder, ...(policy.degraded?.targets ?? [])]
-  if (
-    facts.residency !== undefined &&
-    !candidates.some((index) => fitsResidency(facts.residency!, programs.targets[index]!))
-  )
+  const smaller = mayDegrade ? (policy.degraded?.targets ?? []) : []
+  const candidates = [...inLadder, ...smaller].map((index) => programs.targets[index]!)
+  const { residency, model } = facts
+  if (residency !== undefined && !candidates.some((target) => fitsResidency(residency, target)))
     return 'residency-unservable'
-  if (facts.model !== undefined && !candidates.some((index) => programs.targets[index]!.models.has(facts.model!)))
-    return 'model-unknown'
-  return 'no-target'
+  // A smaller model stands in for one that is served somewhere, never for a name that nobody knows.
+  if (model !== undefined && !candidates.some((target) => target.models.has(model))) return 'model-unknown'
+  const isServable =
+    inLadder.some((index) => couldServe(scene, programs.targets[index]!, model)) ||
+    smaller.some((index) => couldServe(scene, programs.targets[index]!, policy.doc.degraded?.model))
+  return isServable ? undefined : 'no-target'
 }
 
 /** Of targets without fresh numbers the one whose gates were last seen to pass, most of them first, ladder order next. */

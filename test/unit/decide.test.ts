@@ -837,3 +837,21 @@ t.test('in an active-active tier a target whose metrics stop is neither starved 
   for (let i = 0; i < 1_000; i++) if (world.where() === 'ams/default') ams += 1
   t.ok(ams > 400 && ams < 600, `${ams} of 1,000`)
 })
+
+t.test(
+  'the smaller model stands in for one that is served somewhere, never for a name that nobody knows',
+  async (t) => {
+    const sites = [site('ams'), site('edge', { pool: { models: [{ name: 'small' }] } })]
+    const degraded = { site: 'edge', model: 'small', rewriteBody: false }
+    const world = new World({
+      sites,
+      policies: [policy([['ams']], { degraded, otherwise: [{ action: 'degrade' }, { action: 'deny' }] })],
+    })
+    t.match(world.decide({ model: 'lama' }), { action: 'deny', status: 403, reason: 'model-unknown' })
+    t.match(
+      world.decide({ model: 'small' }),
+      { action: 'degrade', target: 'edge/default' },
+      'asked for by its own name it is served',
+    )
+  },
+)
