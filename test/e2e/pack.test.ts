@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t from 'tap'
+import { bootstrapFailures } from '../helpers/bootstrap-failures.ts'
 import { ask, childEnvironment, until } from '../helpers/running-envoy.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -122,3 +123,5 @@ t.test('what the Dockerfile copies is there, and the ignore file lets it through
   }
   t.end()
 })
+
+t.test('bootstrap says what can not be had, and what to do about it', bootstrapFailures)
