@@ -1,13 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../documents/duration.ts'
 import { didYouMean, knownNames } from '../documents/suggest.ts'
 import type { Edited } from '../feeds/overrides-edit.ts'
-import { NO_OVERRIDES, readOverrides } from '../feeds/overrides-read.ts'
 import type { DocumentSet, Site } from '../model/documents.ts'
-import type { EpochMs } from '../model/names.ts'
 import { configFile, configIn } from './config-in.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { foldersIn } from './folders-in.ts'
@@ -105,19 +102,6 @@ export function placeFlag(command: Command, text: string, sets: readonly Documen
 /** An id that people can say over the phone: `drain-ams-h100-4f2a`. */
 export const orderId = (kind: string, place: string): string =>
   `${kind}-${place.replaceAll('/', '-')}-${randomBytes(2).toString('hex')}`
-
-/** The orders in a file, without a lock: it is replaced whole. A file that is not there has none. */
-export function readOrders(file: string, now: EpochMs): Edited {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { set: NO_OVERRIDES }
-    throw error
-  }
-  const { set, problems } = readOverrides(text, file, now)
-  return set === null ? { problems } : { set }
-}
 
 /** Tells what kept an edit from being written; the exit code. */
 export function toldEdit(edited: Edited): number {

@@ -85,6 +85,10 @@ export const fitsResidency = (allowed: readonly string[], target: TargetProgram)
   return false
 }
 
+/** The pin that keeps this request elsewhere than on a target. */
+export const pinAgainst = (scene: Scene, target: TargetProgram): Override | undefined =>
+  scene.pins.find((order) => !coversTarget(order.scope, target))
+
 /** The drain that keeps this request off a target. */
 export const drainFor = (scene: Scene, target: TargetProgram): Override | undefined => {
   for (const order of scene.drains) if (coversTarget(order.scope, target)) return order

@@ -1,6 +1,5 @@
 import type { ClusterName } from '../model/names.ts'
-import { hardBlock } from './eligibility.ts'
-import { coversTarget } from './orders.ts'
+import { hardBlock, pinAgainst } from './eligibility.ts'
 import type { EntryProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
 
@@ -34,7 +33,7 @@ export const healedCluster = (scene: Scene, index: number, { tiers, fit }: Heale
         if (name === undefined) continue
         const target = programs.targets[other]!
         if (hardBlock(scene, target, scene.facts.model) >= 0) continue
-        if (scene.pins.some((order) => !coversTarget(order.scope, target))) continue
+        if (pinAgainst(scene, target) !== undefined) continue
         return name
       }
     }

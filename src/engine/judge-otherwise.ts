@@ -59,23 +59,28 @@ const apply = (
       continue
     }
     if (spec.action === 'route') continue
-    // A target that is healthy and only waits for its timer is better than turning somebody away.
-    const spare = judgement.held?.[0]
-    if (spare !== undefined && reason !== 'stale')
-      return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
+    const spare = returning(scene, policy, judgement, reason)
+    if (spare !== undefined) return spare
     if (spec.action === 'queue') {
       held = spec.forMs ?? DENY_RETRY_MS
       continue
     }
     return judgement.decision(reason, refusal(spec))
   }
-  const spare = judgement.held?.[0]
-  if (spare !== undefined && reason !== 'stale')
-    return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
-  return judgement.decision(
-    reason,
-    held === undefined ? refusal({ action: 'deny' }) : { action: 'delay', status: 503, retryAfterMs: held },
+  return (
+    returning(scene, policy, judgement, reason) ??
+    judgement.decision(
+      reason,
+      held === undefined ? refusal({ action: 'deny' }) : { action: 'delay', status: 503, retryAfterMs: held },
+    )
   )
+}
+
+/** A target that is healthy and only waits for its timer is better than turning somebody away. */
+const returning = (scene: Scene, policy: PolicyProgram, judgement: Judgement, reason: Reason): Decision | undefined => {
+  const spare = judgement.held?.[0]
+  if (spare === undefined || reason === 'stale') return undefined
+  return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
 }
 
 const refusal = (spec: Extract<ActionSpec, { action: 'delay' | 'deny' }>): Outcome => {

@@ -1,9 +1,8 @@
 import type { Decision } from '../model/decision.ts'
-import { BY_HEALTH, HARD, hardBlock, holds } from './eligibility.ts'
+import { BY_HEALTH, HARD, hardBlock, holds, pinAgainst } from './eligibility.ts'
 import { milder, softBlock } from './fitness.ts'
 import { type Healed, healedCluster } from './healing.ts'
 import type { Judgement } from './judgement.ts'
-import { coversTarget } from './orders.ts'
 import type { EntryProgram, PolicyProgram, TargetProgram } from './programs.ts'
 import { nearestSites, rankTies, spread } from './ranking.ts'
 import type { Scene } from './scene.ts'
@@ -55,7 +54,7 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   const code = hardBlock(scene, target, scene.facts.model)
   if (code >= 0) {
     judgement.hard(target, scene.facts.model, code)
-    const isPinned = scene.pins.every((order) => coversTarget(order.scope, target))
+    const isPinned = pinAgainst(scene, target) === undefined
     if (code === BY_HEALTH && isPinned && scene.data.health[target.index]!.evidence !== 'passive') {
       judgement.unheard ??= []
       judgement.unheard.push(target.index)
@@ -64,7 +63,7 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   }
   judgement.sawEligible = true
   if (scene.pins.length > 0) {
-    const pin = scene.pins.find((order) => !coversTarget(order.scope, target))
+    const pin = pinAgainst(scene, target)
     judgement.override = scene.pins[0]!.id
     if (pin !== undefined) {
       judgement.add({
@@ -104,7 +103,7 @@ const keepSession = (scene: Scene, policy: PolicyProgram, judgement: Judgement):
     if (critical && HARD[code] === 'safety.red') continue
     if (!holds(scene, target, facts.model, code)) return undefined
   }
-  if (scene.pins.some((order) => !coversTarget(order.scope, target))) return undefined
+  if (pinAgainst(scene, target) !== undefined) return undefined
   judgement.session = 'kept'
   return routed(scene, judgement, index, 'session', { tiers: tiersOf(scene, policy), fit: [index] })
 }

@@ -70,7 +70,7 @@ export async function editOverrides(
   const denied = await takeLock(lock, lockWaitMs)
   if (denied !== null) return { problems: [denied] }
   try {
-    const before = readFile(file, now)
+    const before = readOrders(file, now)
     if ('problems' in before) return before
     const edited = edit(before.set)
     if ('problems' in edited) return edited
@@ -87,7 +87,8 @@ export async function editOverrides(
   }
 }
 
-function readFile(file: string, now: EpochMs): Edited {
+/** The orders in a file, without a lock: it is replaced whole. A file that is not there has none. */
+export function readOrders(file: string, now: EpochMs): Edited {
   let text: string
   try {
     text = readFileSync(file, 'utf8')

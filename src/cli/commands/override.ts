@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { durationText } from '../../documents/duration.ts'
-import { addMaintenance, addOverride, editOverrides, endOverride } from '../../feeds/overrides-edit.ts'
+import { addMaintenance, addOverride, editOverrides, endOverride, readOrders } from '../../feeds/overrides-edit.ts'
 import type { EpochMs } from '../../model/names.ts'
 import type { MaintenanceOrder, Override, OverrideScope, OverrideSet } from '../../model/override.ts'
 import { signalOf } from '../../model/signal.ts'
@@ -12,7 +12,6 @@ import {
   orderId,
   ordersPlace,
   placeFlag,
-  readOrders,
   timeFlag,
   toldEdit,
   withFileFlags,
