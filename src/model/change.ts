@@ -2,7 +2,8 @@ import type { DocumentSet } from './documents.ts'
 import type { ClusterName, EpochMs, SourceName } from './names.ts'
 import type { OverrideSet } from './override.ts'
 import type { Problem } from './problem.ts'
-import type { Heartbeat, Sample } from './sample.ts'
+import type { Reservation } from './reservation.ts'
+import type { Heartbeat, Sample, Series } from './sample.ts'
 
 /** Everything that can alter the snapshot. Plain JSON; `at` is when it reached us. */
 export type Change =
@@ -49,7 +50,13 @@ export type Change =
       readonly at: EpochMs
       readonly samples: readonly Sample[]
       readonly heartbeats: readonly Heartbeat[]
+      readonly series?: readonly Series[]
     }
+  /** An admitted job takes its power and cooling into account before its draw can be measured. */
+  | { readonly kind: 'reservation-made'; readonly at: EpochMs; readonly reservation: Reservation }
+  /** It says how much of it is drawn by now, so that measured and reserved power are not counted twice. */
+  | { readonly kind: 'reservation-drawn'; readonly at: EpochMs; readonly id: string; readonly drawMw: number }
+  | { readonly kind: 'reservation-ended'; readonly at: EpochMs; readonly id: string; readonly cause: string }
   /** The clusters Envoy is known to have; null: nobody asks Envoy, all are taken to exist. */
   | { readonly kind: 'clusters-known'; readonly at: EpochMs; readonly clusters: readonly ClusterName[] | null }
   | { readonly kind: 'time-passed'; readonly at: EpochMs }

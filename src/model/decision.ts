@@ -32,6 +32,17 @@ export type Outcome =
   /** No header is touched: the route Envoy had chosen already stands (reasons `no-policy` and `routing-disabled`). */
   | { readonly action: 'route'; readonly target?: undefined; readonly cluster?: undefined }
 
+/** When a class is expected to fit. */
+export interface Forecast {
+  /** The first time at which everything known ahead of time fits; null: not inside what is known. */
+  readonly at: EpochMs | null
+  /** How far off it may be, in milliseconds either way; null: nothing to judge it by. */
+  readonly errorMs: number | null
+  /** What is waited for: a signal, `maintenance`. */
+  readonly waitsFor: string
+  readonly target: TargetName
+}
+
 /** What all decisions say, whatever the action. */
 export interface DecisionCommon {
   readonly id: string
@@ -55,6 +66,14 @@ export interface DecisionCommon {
   /** The id of the override that had a say. */
   readonly override: string | null
   readonly arm: string | null
+  /** When the request's class is expected to fit, and how far off that may be. */
+  readonly forecast?: Forecast
+  /** What the caller could ask for instead, with better prospects: fewer accelerators. */
+  readonly suggest?: { readonly gpus: number }
+  /** The target that the session was on before, where it has moved: caches can follow. */
+  readonly movedFrom?: TargetName
+  /** The reservation that holds what an admitted job declared. */
+  readonly reservation?: string
   readonly session: 'none' | 'kept' | 'new' | 'moved' | 'expired' | 'invalid' | 'mismatch'
   /** `target signal` pairs whose required signal was stale. */
   readonly stale: readonly string[]

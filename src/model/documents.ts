@@ -1,4 +1,5 @@
 import type { ActionSpec } from './action.ts'
+import type { ReadinessDocument } from './readiness.ts'
 import type { ClassName, EpochMs, PolicyRef, PoolName, ResidencyName, SiteName } from './names.ts'
 
 /**
@@ -11,6 +12,8 @@ export interface DocumentSet {
   readonly classes: readonly WorkloadClass[]
   readonly policies: readonly Policy[]
   readonly factSources: readonly FactSources[]
+  /** Absent in sets that were kept before there were any. */
+  readonly readiness?: readonly ReadinessDocument[]
   readonly tests: readonly PolicyTest[]
 }
 
@@ -46,6 +49,45 @@ export interface Site {
   readonly powerBudgetMw?: number
   readonly pools: readonly Pool[]
   readonly maintenance: readonly MaintenanceWindow[]
+  /** Coolant loops; a sample of a loop counts for the pools on it. Absent: none are told apart. */
+  readonly loops?: readonly CoolantLoop[]
+  /** What the plant was designed for; measured against it, power and cooling shrink. */
+  readonly derating?: Derating
+  /** Who runs it, by which book, and when that was last practised. */
+  readonly operations?: { readonly owner?: string; readonly runbook?: string; readonly lastGameDay?: EpochMs }
+  /** Data and services that are here, and since when they are fresh. */
+  readonly holds?: readonly { readonly name: string; readonly freshSince?: EpochMs }[]
+  readonly network?: {
+    readonly asns?: readonly number[]
+    readonly exchanges?: readonly string[]
+    readonly meetMeRooms?: readonly string[]
+  }
+}
+
+/** A coolant loop of a site. */
+export interface CoolantLoop {
+  readonly name: string
+  /** Absent: all pools of the site. */
+  readonly pools?: readonly PoolName[]
+  /** Heat it can take away; absent: what its telemetry says. */
+  readonly capacityKw?: number
+  readonly ratedFlowLpm?: number
+  /** The flow below which nothing is cooled; absent: half the rated. */
+  readonly minFlowLpm?: number
+  /** The supply temperature past which there is no margin. */
+  readonly supplyLimitC?: number
+  /** The supply temperature it was designed for: all of the margin is there. */
+  readonly designSupplyC?: number
+}
+
+/** What a plant was designed for. */
+export interface Derating {
+  readonly designPue?: number
+  readonly designCop?: number
+  /** The outside temperature up to which nothing is lost. */
+  readonly designAmbientC?: number
+  /** What each degree above it takes, in percent of capacity; absent: 1. */
+  readonly ambientPctPerC?: number
 }
 
 /** Accelerators of one class and one cooling type, reached by one Envoy cluster. */
@@ -57,6 +99,8 @@ export interface Pool {
   readonly gpu?: string
   readonly cooling?: string
   readonly models: readonly Model[]
+  /** Accelerators in it. */
+  readonly gpus?: number
   /** Requests it can run at once; spread divides load by it. 1 where nobody said. */
   readonly capacity: number
 }
@@ -76,8 +120,10 @@ export interface Model {
 export interface MaintenanceWindow {
   readonly from: EpochMs
   readonly to: EpochMs
-  /** Absent: the whole site. */
+  /** Absent, and no loops: the whole site. */
   readonly pools?: readonly PoolName[]
+  /** Coolant loops: the pools on them. */
+  readonly loops?: readonly string[]
   readonly reason?: string
 }
 
@@ -110,6 +156,8 @@ export interface WorkloadClass {
   /** What is done when everything is down on our own evidence alone. */
   readonly panic: 'last-good' | 'deny'
   readonly delayToleranceMs?: number
+  /** Data and services that its work needs near, by the names under which sites hold them. */
+  readonly near?: readonly string[]
   readonly session: { readonly lifeMs: number }
 }
 
@@ -162,7 +210,11 @@ export interface Policy {
     readonly gpu?: readonly string[]
     readonly cooling?: readonly string[]
     readonly signals: readonly { readonly signal: string; readonly threshold: Threshold }[]
+    /** The worst readiness that will do; absent: what the readiness documents admit. */
+    readonly readiness?: 'green' | 'amber'
   }
+  /** Room kept on sites for requests of these tiers when others could not be served elsewhere. */
+  readonly keepRoom?: readonly KeepRoom[]
   readonly bands: readonly { readonly signal: string; readonly steps: readonly Band[] }[]
   readonly rank: readonly RankEntry[]
   /** Tiers of entries `site` or `site/pool`; `nearest`: that many sites, each a tier, by round trip; absent: all targets, one tier. */
@@ -182,6 +234,16 @@ export interface Policy {
   readonly otherwise: readonly ActionSpec[]
   /** sha256 over the normalised content, `sha256:…`. */
   readonly hash: string
+}
+
+/** Room that a policy keeps on a site (or one of its pools) for some tiers: others go on before it is full. */
+export interface KeepRoom {
+  /** `site` or `site/pool`. */
+  readonly site: string
+  /** The share of its capacity, in percent, that only these tiers may use. */
+  readonly pct: number
+  /** Tiers of requests (fact `tier`) that the room is kept for. */
+  readonly tiers: readonly string[]
 }
 
 /** `name@version` of a policy. */

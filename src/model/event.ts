@@ -1,5 +1,7 @@
-import type { EpochMs, SourceName, TargetName } from './names.ts'
+import type { ClassName, EpochMs, SourceName, TargetName } from './names.ts'
 import type { Problem } from './problem.ts'
+import type { ReadinessState } from './readiness.ts'
+import type { Dimension } from './signal-row.ts'
 
 /** A pool's health as operators name it. */
 export type HealthState = 'ready' | 'degraded' | 'down' | 'draining' | 'maintenance'
@@ -88,6 +90,25 @@ export type Event =
       readonly count: number
     }
   | {
+      readonly kind: 'reservation-made' | 'reservation-ended'
+      readonly at: EpochMs
+      readonly id: string
+      readonly target: TargetName
+      readonly mw: number
+      readonly cause: string
+    }
+  /** The readiness of a target for one class, overall and by the dimension that made it so. */
+  | {
+      readonly kind: 'readiness-changed'
+      readonly at: EpochMs
+      readonly target: TargetName
+      readonly class: ClassName
+      readonly from: ReadinessState
+      readonly to: ReadinessState
+      readonly dimension: Dimension | null
+      readonly cause: string
+    }
+  | {
       readonly kind: 'clusters-changed'
       readonly at: EpochMs
       readonly added: readonly string[]
@@ -103,6 +124,10 @@ export const SAMPLE_REFUSALS = [
   'in-the-future',
   'out-of-order',
   'not-by-model',
+  'unknown-loop',
+  'not-a-link',
+  'frozen',
+  'absurd',
 ] as const
 
 /** One of SAMPLE_REFUSALS. */

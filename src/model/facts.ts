@@ -47,6 +47,11 @@ export interface Facts {
   readonly tools?: boolean
   /** What a job says it needs: tightens the class's policy, never loosens it. */
   readonly needs?: JobNeeds
+  /**
+   * `offered`: whoever asks can hold the request for a bounded time; `ended`: it has been held, and is to get what comes
+   * after. Absent: it can't be held, and a hold counts as its next entry.
+   */
+  readonly hold?: 'offered' | 'ended'
   /** What the request says of itself that can't be understood and must not be guessed: it is refused with 400. */
   readonly malformed?: string
   /** Facts of the user's own, by name. */
@@ -60,6 +65,17 @@ export interface JobNeeds {
   readonly gpu?: readonly string[]
   readonly cooling?: readonly string[]
   readonly mayDelay?: boolean
+  /** What it will draw, in MW; reserved when it is admitted. Asks for as much headroom. */
+  readonly mw?: number
+  /** Heat to be taken away, in kW; what it draws where it does not say. */
+  readonly coolingKw?: number
+  /** Accelerators it wants; asks for as many free ones. */
+  readonly gpus?: number
+  /** The fewest it could do with: what it may be offered instead. */
+  readonly gpusMin?: number
+  readonly batchSize?: number
+  /** Data and services it needs near, by the names under which sites hold them. */
+  readonly near?: readonly string[]
 }
 
 /** The facts that have a field of their own; a condition's `request.x` with another name reads `extra`. */

@@ -1,9 +1,11 @@
 import type { DocumentSet } from './documents.ts'
 import type { HealthState } from './event.ts'
 import type { Facts } from './facts.ts'
-import type { ClusterName, EpochMs, SourceName, TargetName } from './names.ts'
+import type { ClusterName, EpochMs, SiteName, SourceName, TargetName } from './names.ts'
 import type { OverrideSet } from './override.ts'
 import type { Problem } from './problem.ts'
+import type { Reservation } from './reservation.ts'
+import type { Series } from './sample.ts'
 
 /** The newest values of one signal, by the index of the target. `at` 0 means: never measured. */
 export interface Column {
@@ -14,6 +16,16 @@ export interface Column {
   /** The target's dispatch counter when the sample was asked for; -1 where unknown. */
   readonly dispatchedBefore: readonly number[]
   readonly source: readonly SourceName[]
+  /** Until when the value holds whatever its age; 0: its age decides. Absent: all 0. */
+  readonly until?: readonly EpochMs[]
+}
+
+/** What one place (a site as a whole, one of its coolant loops, a pool) last said of a signal of which the tightest counts. */
+export interface Spoken {
+  readonly value: number
+  readonly at: EpochMs
+  readonly source: SourceName
+  readonly until?: EpochMs
 }
 
 /** A threshold with its damping, interned: all policies that write the same share its states. */
@@ -122,6 +134,12 @@ export interface SnapshotData {
   readonly columns: Readonly<Record<string, Column>>
   readonly gates: Readonly<Record<string, GateRow>>
   readonly held: Readonly<Record<string, HeldColumn>>
+  /** By site, signal and place (`''` the site, `loop:cdu-1`, `pool:h100`): what the columns of such signals are made of. */
+  readonly spoken: Readonly<Record<SiteName, Readonly<Record<string, Readonly<Record<string, Spoken>>>>>>
+  /** Values ahead of time, by `signal|site|pool`. */
+  readonly series: Readonly<Record<string, Series>>
+  /** What admitted jobs hold, by id. */
+  readonly reservations: Readonly<Record<string, Reservation>>
   readonly health: readonly HealthRow[]
   readonly clusters: readonly ClusterName[] | null
 }
