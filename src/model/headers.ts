@@ -10,6 +10,8 @@ export const HEADERS = {
   arm: 'x-hubward-arm',
   /** The model that really answers, where it is not the one asked for. */
   model: 'x-hubward-model',
+  /** The reservation that holds what an admitted job declared: it ends, renews and is advised under this id. */
+  reservation: 'x-hubward-reservation',
   /** The signed session token: set by Envoy on the response, brought back by the client. */
   session: 'x-hubward-session',
   /** The residency class of the request, set by vhost, listener or a filter that clears the route cache. */

@@ -22,6 +22,7 @@ export const REASONS = {
   readiness: 'what the readiness of every target admits leaves this class out',
   held: 'the request waits for room, for a bounded time',
   band: 'a band of the policy says so for every pool',
+  'reservations-full': 'as many jobs are admitted as can be kept account of; none may run without a reservation',
   'hop-loop': 'the request has been through this hubward before',
   'bad-request': 'the request could not be read',
 } as const satisfies Record<string, string>

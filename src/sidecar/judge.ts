@@ -41,6 +41,17 @@ export interface JudgeParts {
   readonly onStale: (className: string) => void
   readonly sessionKeys: SigningKeys
   readonly hops: { readonly keys: SigningKeys; readonly instance: string } | undefined
+  /**
+   * Takes an admitted job into account before anything else is decided: gives the decision with its reservation, or the
+   * refusal where none can be made. Absent: nothing is reserved.
+   */
+  readonly admit?: (
+    facts: Facts,
+    decision: Decision,
+    snapshot: EngineSnapshot,
+    now: EpochMs,
+    reserve: 'declared' | 'always',
+  ) => Decision
 }
 
 /** Thrown before the first documents: the request then gets what its route says for a hubward that does not answer. */
@@ -48,29 +59,39 @@ export class NotReady extends Error {
   override readonly name = 'NotReady'
 }
 
+/** How a question is asked, where nothing travels with it through Envoy. */
+export interface Asking {
+  /** `declared`: of a job that says what it needs, as behind Envoy; `always`: of every job; `never`: nothing is held. */
+  readonly reserve: 'declared' | 'always' | 'never'
+  /** Whether the work is sent: it then counts as one of our dispatches. */
+  readonly dispatch: boolean
+  /** Whether it is a question only, which nobody counts and no journal keeps. */
+  readonly dryRun: boolean
+}
+
+/** Judges facts, whoever read them. Throws NotReady before the first documents. */
+export type JudgeFacts = (facts: Facts, now: EpochMs, id: string, asking: Asking) => Decision
+
+/** A request that goes on through Envoy. */
+const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
+
 /**
- * The request path: facts, decision, counters, and what goes with the answer. It does no I/O and awaits nothing; the
- * journal hears of a decision here and builds its record after the answer has left.
+ * The decision on facts, with everything that goes with one: counters, alerts, the reservation of an admitted job, the
+ * record. Envoy's requests, `POST /v1/decide`, gates and admission webhooks all come through here.
  */
-export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) => {
-  const { clock, current, readFacts, tally, metrics, journal } = parts
-  const draw = seeds()
-  return (view) => {
+export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
+  const { current, tally, metrics, journal } = parts
+  return (facts, now, id, asking) => {
     const snapshot = current()
     if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
-    const now = clock.now()
-    const seed = draw()
-    const { facts: read, problems } = readFacts()(view, now, { seed, requestId: seed })
-    // A job whose needs can't be read might be sent where it must not run.
-    const facts = problems?.some((problem) => problem.code === 'request/bad-needs')
-      ? { ...read, malformed: 'needs' }
-      : read
-    const id = `${now.toString(36)}-${seed}`
     const decideFrom = performance.now()
-    const decision = decide(facts, snapshot, tally, now, id)
+    const decided = decide(facts, snapshot, tally, now, id)
     metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
-    const extras = extrasOf(parts, view, facts, decision, now)
-
+    if (asking.dryRun) return decided
+    const decision =
+      asking.reserve === 'never' || parts.admit === undefined
+        ? decided
+        : parts.admit(facts, decided, snapshot, now, asking.reserve)
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
     metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
@@ -87,15 +108,40 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) 
     }
     if (decision.session !== 'none') metrics.add('hubward_sessions_total', 1, decision.session)
     if (facts.hop !== undefined) metrics.add('hubward_hops_total', 1, facts.hop.verdict)
-    for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
     const sampledBy = journal.wants(decision, facts.requestId)
     if (sampledBy !== undefined)
       journal.keep({ facts, decision, snapshot, now, dispatched: tally.copyFor(decision, snapshot) }, sampledBy)
     // Only after the record: the counters in it are those that the decision saw.
-    if (target !== '') tally.dispatch(target)
-    return { decision, extras }
+    if (target !== '' && asking.dispatch) tally.dispatch(target)
+    return decision
   }
 }
+
+/**
+ * The request path: facts, decision, counters, and what goes with the answer. It does no I/O and awaits nothing; the
+ * journal hears of a decision here and builds its record after the answer has left.
+ */
+export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) => {
+  const { clock, current, readFacts, metrics } = parts
+  const draw = seeds()
+  const judgeFacts = createFactsJudge(parts)
+  return (view) => {
+    if (current().data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
+    const now = clock.now()
+    const seed = draw()
+    const { facts: read, problems } = readFacts()(view, now, { seed, requestId: seed })
+    // A job whose needs can't be read might be sent where it must not run.
+    const facts = problems?.some((problem) => problem.code === 'request/bad-needs')
+      ? { ...read, malformed: 'needs' }
+      : read
+    for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
+    const decision = judgeFacts(facts, now, decisionId(now, seed), SENT)
+    return { decision, extras: extrasOf(parts, view, facts, decision, now) }
+  }
+}
+
+/** The id of a decision: when it was made and 64 random bits. */
+export const decisionId = (now: EpochMs, seed: string): string => `${now.toString(36)}-${seed}`
 
 const NO_EXTRAS: AnswerExtras = {}
 
@@ -138,7 +184,7 @@ const extrasOf = (
 }
 
 /** Draws 64 bits at a time, 16 hex digits. The system is asked for 512 draws at once: one alone costs a microsecond. */
-const seeds = (): (() => string) => {
+export const seeds = (): (() => string) => {
   const pool = Buffer.alloc(4_096)
   let at = pool.length
   return () => {

@@ -44,6 +44,7 @@ export const DECISION_HEADERS: readonly string[] = [
   HEADERS.decision,
   HEADERS.arm,
   HEADERS.model,
+  HEADERS.reservation,
   HEADERS.session,
   HEADERS.hop,
 ]

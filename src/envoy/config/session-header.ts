@@ -22,9 +22,13 @@ export const sessionFilter = (): EnvoyObject => ({
   }),
 })
 
-/** What a route adds to the response: the session token always, the rest of the decision where clients may know it. */
+/**
+ * What a route adds to the response: the session token and the reservation of an admitted job always, for whoever got
+ * them has to bring them back; the rest of the decision where clients may know it.
+ */
 export const decisionHeaders = (options: EnvoyOptions): EnvoyObject[] => [
   setHeader(HEADERS.session, `%DYNAMIC_METADATA(${SESSION_METADATA}:token)%`),
+  setHeader(HEADERS.reservation, `%REQ(${HEADERS.reservation})%`),
   ...(options.tellClients
     ? [HEADERS.site, HEADERS.action, HEADERS.reason, HEADERS.policy, HEADERS.decision, HEADERS.model].map((name) =>
         setHeader(name, `%REQ(${name})%`),
