@@ -74,6 +74,7 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
     }),
   ),
   factSources: [],
+  readiness: [],
   tests: [],
 })
 

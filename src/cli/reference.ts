@@ -15,8 +15,10 @@ import { FEED_KINDS } from '../feeds/table.ts'
 import { METRICS } from '../metrics/table.ts'
 import { FACT_NAMES } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
+import { READINESS_DEFAULT } from '../model/readiness.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
-import { SIGNALS, type Signal } from '../model/signal.ts'
+import { SIGNALS } from '../model/signal.ts'
+import type { Signal } from '../model/signal-row.ts'
 import { FACT_PROBLEMS } from '../request/fact-problems.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { hubwardProgram } from './program.ts'
@@ -39,6 +41,14 @@ const words = (rows: Readonly<Record<string, string>>, head: readonly [string, s
     head,
     Object.entries(rows).map(([word, says]) => [`\`${word}\``, says]),
   )
+/** Past which value the built-in readiness calls a signal amber or red, and where that ends. */
+const limitText = (signal: string, state: 'amber' | 'red'): string => {
+  const limit = Object.values(READINESS_DEFAULT.limits)
+    .flat()
+    .find((one) => one.signal === signal)?.[state]
+  if (limit === undefined) return ''
+  return `${limit.op === 'max' ? 'above' : 'below'} ${limit.limit} until ${limit.resume}`
+}
 const FIELDS = ['field', 'type', 'default', 'meaning'] as const
 
 /** Every generated page of docs/reference by name. To add one, add a row. */
@@ -48,7 +58,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       'Signals',
       'Every quantity that feeds deliver and policies compare.',
       table(
-        ['signal', 'unit', 'of', 'worse', 'range', 'hard age', 'least events', 'red', 'what it is'],
+        ['signal', 'unit', 'of', 'worse', 'range', 'hard age', 'least events', 'amber', 'red', 'what it is'],
         Object.entries(SIGNALS as Readonly<Record<string, Signal>>).map(([name, row]) => [
           `\`${name}\`${row.byModel ? ' (also by model)' : ''}`,
           row.unit,
@@ -57,11 +67,8 @@ export const PAGES: Readonly<Record<string, () => string>> = {
           row.range.join(' … '),
           row.staleAfterMs === undefined ? "the class's default" : `${row.staleAfterMs / 1_000} s`,
           row.countMin ?? '',
-          row.red === undefined
-            ? ''
-            : 'max' in row.red
-              ? `above ${row.red.max}`
-              : `below ${row.red.min} until ${row.red.resume}`,
+          limitText(name, 'amber'),
+          limitText(name, 'red'),
           row.says,
         ]),
       ),

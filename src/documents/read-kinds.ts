@@ -39,6 +39,7 @@ export function joinSets(sets: readonly DocumentSet[]): DocumentSet {
     classes: sets.flatMap((set) => set.classes),
     policies: sets.flatMap((set) => set.policies),
     factSources: sets.flatMap((set) => set.factSources),
+    readiness: sets.flatMap((set) => set.readiness ?? []),
     tests: sets.flatMap((set) => set.tests),
   }
 }

@@ -51,6 +51,7 @@ class Reading {
     classes: [],
     policies: [],
     factSources: [],
+    readiness: [],
     tests: [],
   }
   readonly #reports = new Map<object, Report>()

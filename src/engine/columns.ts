@@ -10,6 +10,8 @@ export const emptyColumn = (size: number): Column => ({
   count: new Array<number>(size).fill(-1),
   dispatchedBefore: new Array<number>(size).fill(-1),
   source: new Array<string>(size).fill(''),
+  until: new Array<number>(size).fill(0),
+  noise: new Array<number>(size).fill(0),
 })
 
 /** A ranked column in which nothing is held yet. */
@@ -29,6 +31,8 @@ export const draftColumn = (column: Column): Draft<Column> => ({
   count: column.count.slice(),
   dispatchedBefore: column.dispatchedBefore.slice(),
   source: column.source.slice(),
+  until: column.until.slice(),
+  noise: column.noise.slice(),
 })
 
 /** A copy of a gate's row that may be written. */
@@ -74,6 +78,17 @@ export const foldAgeMs = (signal: string): number => signalOf(signal)?.staleAfte
  */
 export const freshnessLimit = (workload: WorkloadClass | undefined, signal: string): number =>
   workload?.freshness[signal] ?? signalOf(signal)?.staleAfterMs ?? workload?.freshnessDefaultMs ?? 0
+
+/**
+ * Is the value at this index too old to build on? One that says until when it holds is stale past that, whatever its age;
+ * others past the limit in milliseconds, 0 for never. What was never measured is missing, which is no better.
+ */
+export const isStale = (column: Column | undefined, index: number, limitMs: number, now: EpochMs): boolean => {
+  const at = column?.at[index] ?? 0
+  if (at === 0) return true
+  const until = column!.until[index]!
+  return until > 0 ? now >= until : limitMs > 0 && now - at > limitMs
+}
 
 /** Do too few events stand behind a value for it to say anything? */
 export const isInsufficient = (signal: string, count: number): boolean => {

@@ -1,5 +1,6 @@
 import type { Because } from '../model/decision.ts'
 import type { Override } from '../model/override.ts'
+import { signalOf } from '../model/signal.ts'
 import { coversTarget, maintenanceOf } from './orders.ts'
 import type { TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
@@ -67,17 +68,37 @@ export const holds = (scene: Scene, target: TargetProgram, model: string | undef
       return drainFor(scene, target) === undefined
     case 'maintenance':
       return (
-        (target.maintenance.length === 0 && scene.programs.maintenance.length === 0) ||
-        maintenanceOf(scene.programs, target, scene.now) === undefined
+        (target.maintenance.length === 0 &&
+          scene.programs.maintenance.length === 0 &&
+          scene.data.columns['maintenance.active'] === undefined) ||
+        maintenanceOf(scene.programs, target, scene.now, scene.data.columns) === undefined
       )
     case 'safety.red':
-      return scene.data.health[target.index]!.red.length === 0
+      return redFor(scene, target) === undefined
     case 'health.state':
       return !scene.data.health[target.index]!.down
     default:
       return true
   }
 }
+
+/**
+ * The safety signal whose red keeps this request's class out of a target. Which classes red lets in is in the readiness
+ * documents; a class that no policy covers is let in by none.
+ */
+export const redFor = (scene: Scene, target: TargetProgram): string | undefined => {
+  const readiness = scene.policy?.readiness[target.index]
+  for (const signal of scene.data.health[target.index]!.red) {
+    if (readiness === undefined) return signal
+    if (!readiness.redAdmitted.has(signal) && !readiness.ownRed.has(signal)) return signal
+  }
+  if (readiness === undefined || readiness.ownRed.size === 0) return undefined
+  for (const [signal, gate] of readiness.ownRed)
+    if (scene.data.gates[gate.key]?.failed[target.index] === 1) return signal
+  return undefined
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000
 
 /** Does any of these jurisdictions allow the target? `*` allows every place. */
 export const fitsResidency = (allowed: readonly string[], target: TargetProgram): boolean => {
@@ -159,21 +180,24 @@ export const hardBecause = (scene: Scene, target: TargetProgram, model: string |
       return {
         target: name,
         constraint,
-        measured: maintenanceOf(programs, target, now) ?? 'maintenance',
+        measured: maintenanceOf(programs, target, now, data.columns) ?? 'maintenance',
         op: '==',
         limit: 'no maintenance',
       }
     case 'safety.red': {
-      const signal = row.red[0] ?? ''
+      const signal = redFor(scene, target) ?? ''
       const column = data.columns[signal]
       const at = column?.at[target.index] ?? 0
+      const own = policy?.readiness[target.index]?.ownRed.get(signal)?.threshold
+      const red = own ?? programs.redLimits[target.index]?.get(signal)
       return {
         target: name,
         constraint,
-        measured: `${signal} ${column?.value[target.index] ?? '?'}`,
-        op: '==',
-        limit: 'not red',
-        ...(at > 0 ? { ageMs: now - at } : {}),
+        measured: `${signal} ${column === undefined ? '?' : round(column.value[target.index]!)}`,
+        op: red?.op === 'max' ? '<=' : '>=',
+        limit: red?.resume ?? 'not red',
+        unit: signalOf(signal)?.unit ?? '',
+        ...(at > 0 ? { ageMs: now - at, source: column!.source[target.index]! } : {}),
       }
     }
     case 'health.state':

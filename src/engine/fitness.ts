@@ -3,19 +3,22 @@ import { type ActionSpec, severityOf } from '../model/action.ts'
 import type { Because } from '../model/decision.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
 import type { Column, GateRow } from '../model/snapshot.ts'
-import { freshnessLimit, isInsufficient } from './columns.ts'
-import { crosses, rampShare } from './gates.ts'
+import { freshnessLimit, isInsufficient, isStale } from './columns.ts'
+import { crosses, type GateRef, rampShare } from './gates.ts'
 import { isFlapping, SAFETY_DWELL_FACTOR } from './health.ts'
 import { coversTarget } from './orders.ts'
-import type { GateRef, TargetProgram } from './programs.ts'
+import type { TargetProgram } from './programs.ts'
+import type { AdmissionCheck } from './readiness-rules.ts'
+import { netOf } from './reserve.ts'
 import type { Scene } from './scene.ts'
 
 /**
  * Step 6: why a target that may serve should not do so now. `held`: only a timer keeps it back, so it is better than a
- * refusal; `stale`: nobody knows; `limit`: a threshold; `band`: a band asks for another action; `need`: the job's own.
+ * refusal; `stale`: nobody knows; `limit`: a threshold; `band`: a band asks for another action; `need`: the job's own;
+ * `readiness`: the class is not let in while the target is amber.
  */
 export interface Block {
-  readonly kind: 'held' | 'stale' | 'limit' | 'band' | 'need'
+  readonly kind: 'held' | 'stale' | 'limit' | 'band' | 'need' | 'readiness'
   readonly because: Because
   readonly action?: ActionSpec
 }
@@ -43,8 +46,9 @@ export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sin
   }
 
   for (const { signal, limitMs } of policy.freshness) {
-    const at = data.columns[signal]?.at[index] ?? 0
-    if (at > 0 && (limitMs === 0 || now - at <= limitMs)) continue
+    const column = data.columns[signal]
+    if (!isStale(column, index, limitMs, now)) continue
+    const at = column?.at[index] ?? 0
     notes.stale.push(`${target.name} ${signal}`)
     const measured = at === 0 ? { measured: 'missing' } : { measured: now - at, ageMs: now - at }
     const because: Because = {
@@ -87,9 +91,22 @@ export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sin
     const block = needBlock(scene, target, signal, need)
     if (block !== undefined && blocked(block)) return first
   }
+  const readiness = policy.readiness[index]!
+  for (const check of policy.admission[index]!) {
+    const block = admissionBlock(scene, target, check, notes)
+    if (block !== undefined && blocked(block)) return first
+  }
+  for (const { dimension, signals } of readiness.unknownOut) {
+    if (signals.some((signal) => !isStale(data.columns[signal], index, freshnessLimit(scene.workload, signal), now)))
+      continue
+    const because = { target: target.name, constraint: 'readiness', measured: `${dimension} is unknown` } as const
+    if (blocked({ kind: 'readiness', because })) return first
+  }
   const row = data.health[index]!
   if (row.suspect && blocked(held(target, 'health.suspect', row.cause, 'answers'))) return first
-  if (row.backAt > 0) {
+  // A class that red let in never left, and has nothing to return from.
+  const hadLeft = !row.lostOnlyRed || row.lostReds.some((signal) => !readiness.redAdmitted.has(signal))
+  if (row.backAt > 0 && hadLeft) {
     const waitMs = Math.max(
       policy.timers.dwellMs * (row.lostForSafety ? SAFETY_DWELL_FACTOR : 1),
       row.lostAt + policy.timers.cooldownMs - row.backAt,
@@ -134,12 +151,55 @@ export const readGate = (
   if (known && isInsufficient(gate.signal, column!.count[index]!))
     notes.insufficient.push(`${target.name} ${gate.signal}`)
   if (row === undefined || row.failed[index] === 0) {
+    const net = known ? netBlock(scene, target, gate, column!.value[index]!) : undefined
+    if (net !== undefined) return { block: net, share: 1 }
     return known || row === undefined
       ? { block: undefined, share: shareOfRow(row, index, now) }
       : { block: undefined, share: 1 }
   }
   return { block: gateBlock(target, row, column, index, now), share: 1 }
 }
+
+/** What admitted jobs hold is taken off before a job is let in after them; it acts at once, for it is no measurement. */
+const netBlock = (scene: Scene, target: TargetProgram, gate: GateRef, value: number): Block | undefined => {
+  const net = netOf(scene, target, gate.signal, value)
+  const { op, limit } = gate.threshold
+  if (net === value || !crosses(op, limit, net)) return undefined
+  const column = scene.data.columns[gate.signal]
+  const because: Because = {
+    target: target.name,
+    constraint: gate.signal,
+    measured: round(net),
+    op: op === 'max' ? '<=' : '>=',
+    limit,
+    unit: `${signalOf(gate.signal)?.unit ?? ''} (${round(value - net)} are reserved)`,
+    ageMs: scene.now - (column?.at[target.index] ?? scene.now),
+    ...(column === undefined ? {} : { source: column.source[target.index]! }),
+  }
+  return { kind: 'limit', because }
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000
+
+/** A class that is not let in while a dimension is amber (or red, outside of safety), told by the signal that made it so. */
+const admissionBlock = (
+  scene: Scene,
+  target: TargetProgram,
+  { dimension, state, gate }: AdmissionCheck,
+  notes: Notes,
+): Block | undefined => {
+  if (isWaived(scene, target, gate.signal, notes)) return undefined
+  const { block } = readGate(scene, target, gate, NO_NOTES)
+  if (block === undefined) return undefined
+  const unit = `${block.because.unit ?? ''} of ${gate.signal}: ${dimension} is ${state}`
+  return {
+    kind: block.kind === 'held' ? 'held' : 'readiness',
+    because: { ...block.because, constraint: 'readiness', unit },
+  }
+}
+
+/** An insufficient signal of a readiness limit is no requirement of the policy: nobody needs to be told. */
+const NO_NOTES: Notes = { stale: [], insufficient: [], waivedBy: null }
 
 const shareOfRow = (row: GateRow | undefined, index: number, now: number): number =>
   row === undefined ? 1 : rampShare(row.returnedAt[index]!, row.spec.failBackMs, now)
@@ -220,7 +280,7 @@ const needBlock = (
   }
   const limitMs = freshnessLimit(scene.workload, signal)
   const ageMs = scene.now - at
-  if (limitMs > 0 && ageMs > limitMs) {
+  if (isStale(column, target.index, limitMs, scene.now)) {
     const measured = `${signal} stale`
     return {
       kind: 'need',
@@ -235,7 +295,7 @@ const needBlock = (
       },
     }
   }
-  const value = column!.value[target.index]!
+  const value = round(netOf(scene, target, signal, column!.value[target.index]!))
   const limit =
     need.min !== undefined && value < need.min
       ? need.min

@@ -2,7 +2,8 @@ import { type DocumentSet, EMPTY_SET, policyRef } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { columnKey } from '../model/signal.ts'
-import type { Column, GateRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import type { Column, GateRow, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import { Batch, stepGate } from './batch.ts'
 import {
   type Draft,
   draftGate,
@@ -11,10 +12,12 @@ import {
   foldAgeMs,
   isInsufficient,
   isSameOrder,
+  isStale,
   remap,
 } from './columns.ts'
-import { stepGate } from './fold-samples.ts'
-import { emptyGate, gateKey, onSample } from './gates.ts'
+import type { SpokenOfSite } from './facility.ts'
+import { Speaking } from './fold-samples.ts'
+import { crosses, emptyGate, gateKey, onSample } from './gates.ts'
 import { emptyHealth } from './health.ts'
 import { compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
 
@@ -46,11 +49,56 @@ export const foldDocuments = (
     ...moved,
     targets,
     columns,
-    health,
+    health: redAnew(health, columns, programs),
+    readiness: same ? old.readiness : remap(from, old.readiness, ''),
     gates: keepGates(old.gates, same ? undefined : from, columns, targets, programs, now, events),
     held: keepHeld(old.held, from, columns, targets.length, programs),
   }
-  return { data, programs }
+  // A budget, a loop or a derating may have changed: what is worked out of them is worked out again.
+  const speaking = new Speaking(old.spoken)
+  for (const [site, said] of Object.entries(old.spoken)) speaking.replace(site, withoutLost(said, programs, site))
+  const batch = new Batch(data, programs, now, events)
+  speaking.settle(batch)
+  return { data: { ...batch.result(), spoken: speaking.spoken, series: keepSeries(old, programs) }, programs }
+}
+
+/** Red limits may have moved: what is red is judged by the values of now. */
+const redAnew = (
+  health: readonly HealthRow[],
+  columns: Readonly<Record<string, Column>>,
+  programs: Programs,
+): readonly HealthRow[] =>
+  health.map((row, index) => {
+    const limits = programs.redLimits[index]!
+    const red = [...limits].flatMap(([signal, { op, limit, resume }]) => {
+      const column = columns[signal]
+      if ((column?.at[index] ?? 0) === 0) return []
+      return crosses(op, row.red.includes(signal) ? resume : limit, column!.value[index]!) ? [signal] : []
+    })
+    return red.length === row.red.length && red.every((one) => row.red.includes(one)) ? row : { ...row, red }
+  })
+
+/** What a site has said without the places that it no longer has. */
+const withoutLost = (said: SpokenOfSite, programs: Programs, site: string): SpokenOfSite => {
+  const doc = programs.sites.get(site)
+  if (doc === undefined) return {}
+  const places = new Set([
+    '',
+    ...doc.pools.map((pool) => `pool:${pool.name}`),
+    ...(doc.loops ?? []).map((loop) => `loop:${loop.name}`),
+  ])
+  const kept = Object.entries(said).map(([signal, by]) => {
+    const left = Object.entries(by).filter(([place]) => places.has(place))
+    return [signal, left.length === Object.keys(by).length ? by : Object.fromEntries(left)] as const
+  })
+  return Object.fromEntries(kept)
+}
+
+const keepSeries = (old: SnapshotData, programs: Programs): SnapshotData['series'] => {
+  const gone = Object.entries(old.series).filter(([, one]) => !programs.sites.has(one.site))
+  return gone.length === 0
+    ? old.series
+    : Object.fromEntries(Object.entries(old.series).filter(([, one]) => programs.sites.has(one.site)))
 }
 
 const remapColumn = (from: readonly number[], column: Column): Column => ({
@@ -59,6 +107,8 @@ const remapColumn = (from: readonly number[], column: Column): Column => ({
   count: remap(from, column.count, -1),
   dispatchedBefore: remap(from, column.dispatchedBefore, -1),
   source: remap(from, column.source, ''),
+  until: remap(from, column.until, 0),
+  noise: remap(from, column.noise, 0),
 })
 
 const keepGates = (
@@ -95,8 +145,8 @@ const keepGates = (
     // A gate nobody had before starts from what is measured now: a full queue keeps a target out from the beginning.
     const row = draftGate(emptyGate(spec, targets.length))
     const column = columns[columnKey(spec.signal, spec.model)] ?? emptyColumn(targets.length)
-    for (const [index, at] of column.at.entries()) {
-      if (at === 0 || now - at > foldAgeMs(spec.signal)) continue
+    for (let index = 0; index < targets.length; index++) {
+      if (isStale(column, index, foldAgeMs(spec.signal), now)) continue
       const insufficient = isInsufficient(spec.signal, column.count[index]!)
       const value = column.value[index]!
       stepGate(row, key, index, targets[index]!, now, events, value, (cell) =>
@@ -142,6 +192,7 @@ export const namesChanged = (
     for (const one of set.classes) all.set(`WorkloadClass/${one.metadata.name}`, JSON.stringify(one))
     for (const one of set.policies) all.set(`Policy/${policyRef(one)}`, JSON.stringify(one))
     for (const one of set.factSources) all.set(`FactSources/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.readiness ?? []) all.set(`Readiness/${one.metadata.name}`, JSON.stringify(one))
     for (const one of set.tests) all.set(`PolicyTest/${one.metadata.name}`, JSON.stringify(one))
     return all
   }

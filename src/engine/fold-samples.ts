@@ -1,177 +1,177 @@
 import type { Event, SampleRefusal } from '../model/event.ts'
-import type { EpochMs } from '../model/names.ts'
-import type { Heartbeat, Sample } from '../model/sample.ts'
-import { columnKey, type Signal, signalOf } from '../model/signal.ts'
-import type { Column, GateRow, GateSpec, HeldColumn, SnapshotData } from '../model/snapshot.ts'
-import {
-  type Draft,
-  draftColumn,
-  draftGate,
-  draftHeld,
-  emptyColumn,
-  foldAgeMs,
-  holdValue,
-  isInsufficient,
-} from './columns.ts'
-import { emptyGate, type GateCell, gateKey, onSample } from './gates.ts'
+import type { EpochMs, SiteName } from '../model/names.ts'
+import type { Heartbeat, Sample, Series } from '../model/sample.ts'
+import { columnKey, signalOf } from '../model/signal.ts'
+import type { Signal } from '../model/signal-row.ts'
+import type { SnapshotData, Spoken } from '../model/snapshot.ts'
+import { Batch } from './batch.ts'
+import { effective, isPlaced, placeOf, type SpokenOfSite, touchedBy } from './facility.ts'
 import { onHeartbeat } from './health.ts'
 import type { Programs } from './programs.ts'
-import { settleTargets } from './settle.ts'
+import { runningOf, seriesKey } from './series.ts'
 
 /** How far a sample may lie in the future, for clocks that are a little off. */
 const FUTURE_MS = 2_000
 
-/** The data after a batch of samples and signs of life. */
+/** The data after a batch of samples, signs of life and series. */
 export const foldSamples = (
   data: SnapshotData,
   programs: Programs,
   samples: readonly Sample[],
   heartbeats: readonly Heartbeat[],
+  series: readonly Series[],
   now: EpochMs,
   events: Event[],
 ): SnapshotData => {
-  const size = data.targets.length
-  const columns = new Map<string, Draft<Column>>()
-  const gates = new Map<string, Draft<GateRow>>()
-  const helds = new Map<string, Draft<HeldColumn>>()
-  const health = data.health.slice()
-  const touched = new Set<number>()
+  const batch = new Batch(data, programs, now, events)
+  const speaking = new Speaking(data.spoken)
   const refusals = new Map<string, { sample: Sample; why: SampleRefusal; count: number }>()
-  const specsBySignal = groupBySignal(programs)
-
-  for (const sample of samples) {
-    const signal = signalOf(sample.signal)
-    const indexes = indexesOf(programs, sample.site, sample.pool)
-    const why =
-      signal === undefined ? 'unknown-signal' : indexes.length === 0 ? 'unknown-site' : refusalOf(signal, sample, now)
-    if (why !== undefined) {
-      note(refusals, sample, why)
-      continue
-    }
-    const key = columnKey(sample.signal, sample.model)
-    let column = columns.get(key)
-    if (column === undefined) {
-      column = data.columns[key] === undefined ? (emptyColumn(size) as Draft<Column>) : draftColumn(data.columns[key])
-      columns.set(key, column)
-    }
-    for (const index of indexes) {
-      const before = column.at[index]!
-      if (sample.at < before) {
-        note(refusals, sample, 'out-of-order')
-        continue
-      }
-      column.value[index] = sample.value
-      column.at[index] = sample.at
-      column.count[index] = sample.count ?? -1
-      column.dispatchedBefore[index] = sample.dispatchedBefore ?? -1
-      column.source[index] = sample.source
-      const how = {
-        first: before === 0,
-        gap: before > 0 && now - before > foldAgeMs(sample.signal),
-        insufficient: isInsufficient(sample.signal, column.count[index]!),
-      }
-      for (const base of specsBySignal.gates.get(sample.signal) ?? []) {
-        const spec = sample.model === undefined ? base.spec : { ...base.spec, model: sample.model }
-        const name = sample.model === undefined ? base.key : gateKey(spec)
-        let row = gates.get(name)
-        if (row === undefined) {
-          row = draftGate(data.gates[name] ?? emptyGate(spec, size))
-          gates.set(name, row)
-        }
-        stepGate(row, name, index, data.targets[index]!, now, events, sample.value, (cell) =>
-          onSample(cell, spec, sample.value, now, how),
-        )
-      }
-      if (sample.model === undefined) {
-        for (const name of specsBySignal.held.get(sample.signal) ?? []) {
-          let held = helds.get(name)
-          if (held === undefined) {
-            held = draftHeld(data.held[name]!)
-            helds.set(name, held)
-          }
-          holdValue(held, index, sample.value, now)
-        }
-        if (signal!.red !== undefined) {
-          const row = health[index]!
-          const red = stepRed(row.red, sample.signal, signal!.red, sample.value)
-          if (red !== row.red) {
-            health[index] = { ...row, red }
-            touched.add(index)
-            const limit = 'max' in signal!.red ? signal!.red.max : signal!.red.min
-            events.push({
-              kind: 'red-changed',
-              at: now,
-              target: data.targets[index]!,
-              signal: sample.signal,
-              red: red.length > row.red.length,
-              measured: sample.value,
-              limit,
-            })
-          }
-        }
-      }
-    }
+  let allSeries = data.series
+  if (series.length > 0) {
+    const next = { ...data.series }
+    for (const one of series) next[seriesKey(one)] = one
+    allSeries = next
   }
+  const all = series.length === 0 ? samples : [...samples, ...series.flatMap((one) => runningOf(one, now) ?? [])]
+  for (const sample of all) {
+    const why = take(batch, speaking, sample, now)
+    if (why !== undefined) note(refusals, sample, why)
+  }
+  speaking.settle(batch)
+  const health = heartbeats.length === 0 ? undefined : batch.health()
   for (const beat of heartbeats) {
     for (const index of indexesOf(programs, beat.site, beat.pool)) {
-      health[index] = onHeartbeat(health[index]!, { ...beat, at: Math.min(beat.at, now) })
-      touched.add(index)
+      health![index] = onHeartbeat(health![index]!, { ...beat, at: Math.min(beat.at, now) })
+      batch.touched.add(index)
     }
   }
   for (const { sample, why, count } of refusals.values()) {
     events.push({ kind: 'samples-refused', at: now, source: sample.source, signal: sample.signal, why, count })
   }
-  return {
-    ...data,
-    columns: columns.size === 0 ? data.columns : { ...data.columns, ...Object.fromEntries(columns) },
-    gates: gates.size === 0 ? data.gates : { ...data.gates, ...Object.fromEntries(gates) },
-    held: helds.size === 0 ? data.held : { ...data.held, ...Object.fromEntries(helds) },
-    health: touched.size === 0 ? data.health : settleTargets(health, touched, data.targets, programs, now, events),
+  return { ...batch.result(), spoken: speaking.spoken, series: allSeries }
+}
+
+/** Takes one sample in, or says why not. */
+const take = (batch: Batch, speaking: Speaking, sample: Sample, now: EpochMs): SampleRefusal | undefined => {
+  const { programs } = batch
+  const { signal, site, pool, loop, model, from } = sample
+  const row = signalOf(signal)
+  if (row === undefined) return 'unknown-signal'
+  const indexes = indexesOf(programs, site, pool)
+  if (indexes.length === 0) return 'unknown-site'
+  const why = refusalOf(row, sample, now)
+  if (why !== undefined) return why
+  if (loop !== undefined && !programs.sites.get(site)!.loops?.some(({ name }) => name === loop)) return 'unknown-loop'
+  if (isPlaced(signal) && model === undefined && from === undefined) {
+    return speaking.say(sample, placeOf(pool, loop)) ? undefined : 'out-of-order'
+  }
+  const key = columnKey(signal, model, from)
+  let isOlder = false
+  const incoming = {
+    signal,
+    model,
+    from,
+    value: sample.value,
+    at: sample.at,
+    source: sample.source,
+    count: sample.count ?? -1,
+    dispatchedBefore: sample.dispatchedBefore ?? -1,
+    until: sample.validUntil ?? 0,
+  }
+  for (const index of indexes) {
+    if (loop !== undefined && !programs.targets[index]!.loops.includes(loop)) continue
+    if (batch.isOlder(key, index, sample.at)) isOlder = true
+    else batch.put(index, incoming)
+  }
+  return isOlder ? 'out-of-order' : undefined
+}
+
+/** What the places of sites say, with what a batch adds to it; `settle` works out the targets' values. */
+export class Speaking {
+  spoken: SnapshotData['spoken']
+  readonly #before: SnapshotData['spoken']
+  readonly #dirty = new Map<SiteName, Set<string>>()
+  readonly #mine = new Set<unknown>()
+
+  constructor(spoken: SnapshotData['spoken']) {
+    this.spoken = spoken
+    this.#before = spoken
+  }
+
+  /** Notes what a place says; false: it said something newer before. */
+  say({ signal, site, value, at, source, validUntil }: Sample, place: string): boolean {
+    const said = this.spoken[site]?.[signal]?.[place]
+    if (said !== undefined && at < said.at) return false
+    const places = this.#places(site, signal)
+    places[place] = validUntil === undefined ? { value, at, source } : { value, at, source, until: validUntil }
+    this.#mark(site, signal)
+    return true
+  }
+
+  /** Replaces all that a site has said, and has everything worked out anew that is or was part of it. */
+  replace(site: SiteName, said: SpokenOfSite): void {
+    const old = this.spoken[site] ?? {}
+    const sites = this.#sites()
+    sites[site] = said
+    for (const signal of [...Object.keys(old), ...Object.keys(said)]) this.#mark(site, signal)
+  }
+
+  /** Puts the values that follow into the batch. */
+  settle(batch: Batch): void {
+    const { programs } = batch
+    for (const [name, signals] of this.#dirty) {
+      const site = programs.sites.get(name)
+      if (site === undefined) continue
+      const said = this.spoken[name]!
+      const touched = new Set([...signals].flatMap(touchedBy))
+      for (const index of programs.bySite.get(name) ?? []) {
+        for (const signal of touched) {
+          const value = effective(site, said, signal, programs.targets[index]!.pool)
+          if (value !== undefined) batch.put(index, incomingOf(signal, value))
+          else if ((batch.data.columns[signal]?.at[index] ?? 0) > 0) batch.forget(signal, index)
+        }
+      }
+    }
+  }
+
+  #mark(site: SiteName, signal: string): void {
+    const known = this.#dirty.get(site)
+    if (known === undefined) this.#dirty.set(site, new Set([signal]))
+    else known.add(signal)
+  }
+
+  #sites(): Record<SiteName, SpokenOfSite> {
+    if (this.spoken === this.#before) this.spoken = { ...this.#before }
+    return this.spoken as Record<SiteName, SpokenOfSite>
+  }
+
+  #places(site: SiteName, signal: string): Record<string, Spoken> {
+    const sites = this.#sites()
+    let signals = sites[site] as Record<string, Record<string, Spoken>> | undefined
+    if (signals === undefined || !this.#mine.has(signals)) {
+      signals = { ...signals }
+      this.#mine.add(signals)
+      sites[site] = signals
+    }
+    let places = signals[signal]
+    if (places === undefined || !this.#mine.has(places)) {
+      places = { ...places }
+      this.#mine.add(places)
+      signals[signal] = places
+    }
+    return places
   }
 }
 
-/** One gate's cell taken out, stepped and put back; a transition becomes an event. */
-export const stepGate = (
-  row: Draft<GateRow>,
-  name: string,
-  index: number,
-  target: string,
-  now: EpochMs,
-  events: Event[],
-  measured: number | null,
-  step: (cell: GateCell) => void,
-): void => {
-  const before = row.failed[index]!
-  const wasActive = Number(before === 1 || row.crossedAt[index]! > 0)
-  const cell: GateCell = {
-    failed: before,
-    crossedAt: row.crossedAt[index]!,
-    badAt: row.badAt[index]!,
-    failedAt: row.failedAt[index]!,
-    returnedAt: row.returnedAt[index]!,
-  }
-  step(cell)
-  row.failed[index] = cell.failed
-  row.crossedAt[index] = cell.crossedAt
-  row.badAt[index] = cell.badAt
-  row.failedAt[index] = cell.failedAt
-  row.returnedAt[index] = cell.returnedAt
-  row.active += Number(cell.failed === 1 || cell.crossedAt > 0) - wasActive
-  if (cell.failed === before) return
-  const { signal, limit, resume, stableForMs, dwellMs } = row.spec
-  events.push({
-    kind: 'gate-changed',
-    at: now,
-    target,
-    gate: name,
-    signal,
-    from: before === 1 ? 'fail' : 'pass',
-    to: cell.failed === 1 ? 'fail' : 'pass',
-    measured,
-    limit: cell.failed === 1 ? limit : resume,
-    cause: cell.failed === 1 ? `beyond ${limit} for ${stableForMs} ms` : `within ${resume} for ${dwellMs} ms`,
-  })
-}
+const incomingOf = (signal: string, { value, at, source, until }: Spoken) => ({
+  signal,
+  value,
+  at,
+  source,
+  count: -1,
+  dispatchedBefore: -1,
+  until: until ?? 0,
+})
 
 const indexesOf = (programs: Programs, site: string, pool: string | undefined): readonly number[] => {
   if (pool === undefined) return programs.bySite.get(site) ?? []
@@ -179,11 +179,12 @@ const indexesOf = (programs: Programs, site: string, pool: string | undefined): 
   return index === undefined ? [] : [index]
 }
 
-const refusalOf = (signal: Signal, sample: Sample, now: EpochMs): SampleRefusal | undefined => {
+const refusalOf = (row: Signal, sample: Sample, now: EpochMs): SampleRefusal | undefined => {
   if (!Number.isFinite(sample.value) || !Number.isFinite(sample.at)) return 'not-a-number'
-  if (sample.value < signal.range[0] || sample.value > signal.range[1]) return 'out-of-range'
+  if (sample.value < row.range[0] || sample.value > row.range[1]) return 'out-of-range'
   if (sample.at > now + FUTURE_MS) return 'in-the-future'
-  if (sample.model !== undefined && signal.byModel !== true) return 'not-by-model'
+  if (sample.model !== undefined && row.byModel !== true) return 'not-by-model'
+  if ((sample.from !== undefined) !== (row.scope === 'link')) return 'not-a-link'
   return undefined
 }
 
@@ -196,38 +197,4 @@ const note = (
   const known = refusals.get(key)
   if (known === undefined) refusals.set(key, { sample, why, count: 1 })
   else known.count += 1
-}
-
-/** The list with the signal added or taken out; the same list where nothing changes. */
-const stepRed = (
-  red: readonly string[],
-  name: string,
-  limits: NonNullable<Signal['red']>,
-  value: number,
-): readonly string[] => {
-  const isRed = red.includes(name)
-  const edge = isRed ? limits.resume : 'max' in limits ? limits.max : limits.min
-  const beyond = 'max' in limits ? value > edge : value < edge
-  if (beyond === isRed) return red
-  return beyond ? [...red, name] : red.filter((one) => one !== name)
-}
-
-const grouped = new WeakMap<Programs['gateSpecs'], ReturnType<typeof group>>()
-const group = (programs: Programs) => {
-  const gates = new Map<string, { key: string; spec: GateSpec }[]>()
-  for (const [key, spec] of programs.gateSpecs) {
-    gates.set(spec.signal, [...(gates.get(spec.signal) ?? []), { key, spec }])
-  }
-  const held = new Map<string, string[]>()
-  for (const [key, spec] of programs.heldSpecs) held.set(spec.signal, [...(held.get(spec.signal) ?? []), key])
-  return { gates, held }
-}
-/** Gates and ranked columns by signal; worked out once for each compiled set of documents. */
-const groupBySignal = (programs: Programs): ReturnType<typeof group> => {
-  let known = grouped.get(programs.gateSpecs)
-  if (known === undefined) {
-    known = group(programs)
-    grouped.set(programs.gateSpecs, known)
-  }
-  return known
 }

@@ -2,15 +2,13 @@ import type { Change } from '../model/change.ts'
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Override } from '../model/override.ts'
-import { columnKey } from '../model/signal.ts'
-import type { CompileCondition, GateRow, SnapshotData, SourceState } from '../model/snapshot.ts'
-import { type Draft, draftGate, foldAgeMs, isInsufficient } from './columns.ts'
+import type { CompileCondition, SnapshotData, SourceState } from '../model/snapshot.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
-import { foldSamples, stepGate } from './fold-samples.ts'
-import { isGood, onTime } from './gates.ts'
-import { onSilence } from './health.ts'
+import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
+import { drawReservation, endReservation, makeReservation, passTime } from './pass-time.ts'
 import { compileClusters, compileOverrides, compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
+import { NO_RESERVATIONS } from './reserve.ts'
 import { settleTargets } from './settle.ts'
 
 /** What one change made: the next snapshot, and what happened on the way. */
@@ -34,7 +32,11 @@ export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
       columns: {},
       gates: {},
       held: {},
+      spoken: {},
+      series: {},
+      reservations: NO_RESERVATIONS,
       health: [],
+      readiness: [],
       clusters: null,
     },
     compile,
@@ -96,7 +98,16 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
       )
     }
     case 'samples-arrived':
-      return { programs, data: foldSamples(data, programs, change.samples, change.heartbeats, at, events) }
+      return {
+        programs,
+        data: foldSamples(data, programs, change.samples, change.heartbeats, change.series ?? [], at, events),
+      }
+    case 'reservation-made':
+      return { programs, data: makeReservation(data, change.reservation, at, events) }
+    case 'reservation-drawn':
+      return { programs, data: drawReservation(data, change.id, change.drawMw) }
+    case 'reservation-ended':
+      return { programs, data: endReservation(data, change.id, change.cause, at, events) }
     case 'clusters-known': {
       const known = new Set(data.clusters ?? [])
       const named = new Set(change.clusters ?? [])
@@ -117,40 +128,8 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
 
 const settled = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
   const { data, programs } = snapshot
-  const health = settleTargets(data.health, data.health.keys(), data.targets, programs, now, events)
+  const health = settleTargets(data.health, data.health.keys(), data.targets, programs, data.columns, now, events)
   return health === data.health ? snapshot : { programs, data: { ...data, health } }
-}
-
-const passTime = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
-  const { data, programs } = snapshot
-  let gates: Record<string, GateRow> | undefined
-  for (const [key, row] of Object.entries(data.gates)) {
-    const column = data.columns[columnKey(row.spec.signal, row.spec.model)]
-    if (column === undefined || row.active === 0) continue
-    const ageMs = foldAgeMs(row.spec.signal)
-    let draft: Draft<GateRow> | undefined
-    for (let index = 0; index < row.failed.length; index++) {
-      if (row.failed[index] === 0 && row.crossedAt[index] === 0) continue
-      if (now - column.at[index]! > ageMs) continue
-      const good = isGood(row.spec, column.value[index]!, isInsufficient(row.spec.signal, column.count[index]!))
-      draft ??= draftGate(row)
-      stepGate(draft, key, index, data.targets[index]!, now, events, column.value[index]!, (cell) =>
-        onTime(cell, row.spec, now, good),
-      )
-    }
-    if (draft !== undefined) {
-      gates ??= { ...data.gates }
-      gates[key] = draft
-    }
-  }
-  let health = data.health
-  for (const [index, row] of data.health.entries()) {
-    const after = onSilence(row, now)
-    if (after === row) continue
-    if (health === data.health) health = data.health.slice()
-    ;(health as (typeof row)[])[index] = after
-  }
-  return { programs, data: { ...data, gates: gates ?? data.gates, health } }
 }
 
 /** Starts and ends of overrides as events; an order that ended leaves a review to be done. */

@@ -1,3 +1,4 @@
+import type { Threshold } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { GateRow, GateSpec } from '../model/snapshot.ts'
 
@@ -12,10 +13,25 @@ import type { GateRow, GateSpec } from '../model/snapshot.ts'
  * Between two failures lies at least one dwell, so the failures in any window number at most ceil(window/dwell) + 1.
  */
 
+/** One threshold of a policy, tied to its gate. */
+export interface GateRef {
+  readonly signal: string
+  readonly threshold: Threshold
+  readonly key: string
+  /** The gate's key for one model, for signals that are measured by model. */
+  readonly byModel: ReadonlyMap<string, string> | undefined
+}
+
 /** What a gate is known by: policies that write the same threshold and timers share it. */
 export const gateKey = (spec: GateSpec): string => {
   const bare = `${spec.signal}|${spec.op}|${spec.limit}|${spec.resume}|${spec.stableForMs}|${spec.dwellMs}|${spec.failBackMs}|${spec.cooldownMs}`
   return spec.model === undefined ? bare : `${bare}|${spec.model}`
+}
+
+/** A gate with its key. */
+export interface GateSpecByKey {
+  readonly key: string
+  readonly spec: GateSpec
 }
 
 /** Is this value on the bad side of the limit? */

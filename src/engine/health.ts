@@ -21,6 +21,8 @@ export const emptyHealth = (now: EpochMs): HealthRow => ({
   lostAt: 0,
   backAt: 0,
   lostForSafety: false,
+  lostReds: [],
+  lostOnlyRed: false,
   departures: [],
 })
 
@@ -145,9 +147,15 @@ export const settle = (
             : 'ready'
   const cause = maintenance ?? drained ?? (red && !row.down ? `red by ${row.red.join(', ')}` : row.cause)
   const moved = state !== row.state
-  if (!moved && lost === wasLost && !(red && !row.lostForSafety)) return row
+  const onlyRed = lost && !row.down && drained === undefined && maintenance === undefined
+  const lostOnlyRed = lost ? onlyRed && (!wasLost || row.lostOnlyRed) : row.lostOnlyRed
+  const lostReds = lost ? unionOf(wasLost ? row.lostReds : [], row.red) : row.lostReds
+  const same = lostOnlyRed === row.lostOnlyRed && lostReds.length === row.lostReds.length
+  if (!moved && lost === wasLost && same && !(red && !row.lostForSafety)) return row
   return {
     ...row,
+    lostOnlyRed,
+    lostReds,
     state,
     cause,
     since: moved ? now : row.since,
@@ -156,6 +164,9 @@ export const settle = (
     ...(!lost && wasLost ? { backAt: now } : {}),
   }
 }
+
+const unionOf = (known: readonly string[], more: readonly string[]): readonly string[] =>
+  more.every((one) => known.includes(one)) ? known : [...new Set([...known, ...more])]
 
 /** Flap damping: the penalty of one departure, where it holds a target back, where it lets it go, and its half-life. */
 export const FLAP = { penalty: 1_000, suppress: 2_000, reuse: 750, halfLifeDwells: 5, holdMsMax: 3_600_000 } as const

@@ -39,7 +39,7 @@ export const judgeOtherwise = (scene: Scene, policy: PolicyProgram, judgement: J
   if (judgement.band !== undefined && judgement.held === undefined) {
     return apply(scene, policy, judgement, [judgement.band, ...policy.doc.otherwise], 'band')
   }
-  return apply(scene, policy, judgement, policy.doc.otherwise, 'no-target')
+  return apply(scene, policy, judgement, policy.doc.otherwise, judgement.unready > 0 ? 'readiness' : 'no-target')
 }
 
 /** The first of these actions that can be done. A hold is not offered here: it counts as its next entry. */

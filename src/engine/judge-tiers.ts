@@ -86,7 +86,8 @@ const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgemen
   } else if (block.kind === 'stale') {
     judgement.stale ??= []
     judgement.stale.push({ index: target.index, tier, block })
-  } else if (block.kind === 'band') judgement.band = milder(judgement.band, block.action!)
+  } else if (block.kind === 'readiness') judgement.unready += 1
+  else if (block.kind === 'band') judgement.band = milder(judgement.band, block.action!)
   return false
 }
 

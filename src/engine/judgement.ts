@@ -32,6 +32,8 @@ export class Judgement {
   unheard: number[] | undefined
   /** The mildest action that a band asked for. */
   band: Block['action']
+  /** Candidates whose readiness alone keeps the class out. */
+  unready = 0
   /** Did any candidate have fresh signals? */
   sawFresh = false
   /** Did any candidate pass the hard constraints? */

@@ -1,6 +1,7 @@
 import type { Facts } from '../model/facts.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Override, OverrideScope } from '../model/override.ts'
+import type { Column } from '../model/snapshot.ts'
 import type { Programs, TargetProgram } from './programs.ts'
 
 /** Is an override in force now? Its clock is ours: expiry needs nobody to tell. */
@@ -27,8 +28,13 @@ export const drainOf = (programs: Programs, target: TargetProgram, now: EpochMs)
   return undefined
 }
 
-/** The maintenance window that a target is in now, as words; undefined where there is none. */
-export const maintenanceOf = (programs: Programs, target: TargetProgram, now: EpochMs): string | undefined => {
+/** The maintenance that a target is in now, by window, order or the facility's own word; undefined where there is none. */
+export const maintenanceOf = (
+  programs: Programs,
+  target: TargetProgram,
+  now: EpochMs,
+  columns: Readonly<Record<string, Column>>,
+): string | undefined => {
   for (const window of target.maintenance) {
     if (now >= window.from && now < window.to) return `maintenance: ${window.reason ?? 'planned'}`
   }
@@ -36,5 +42,9 @@ export const maintenanceOf = (programs: Programs, target: TargetProgram, now: Ep
     if (order.site !== target.site || (order.pool !== undefined && order.pool !== target.pool)) continue
     if (now >= order.from && now < order.to) return `maintenance by ${order.author}: ${order.reason}`
   }
+  // Its age is not asked: work on a plant goes on until somebody says that it has ended.
+  const said = columns['maintenance.active']
+  if (said !== undefined && said.at[target.index]! > 0 && said.value[target.index]! > 0)
+    return `maintenance, says ${said.source[target.index]}`
   return undefined
 }

@@ -6,6 +6,7 @@ import {
   type Policy,
   policyRef,
   type ResidencyClass,
+  type Site,
   type Threshold,
   type Timers,
   type WorkloadClass,
@@ -22,7 +23,9 @@ import type { MaintenanceOrder, Override, OverrideSet, RoutingSwitch } from '../
 import { signalOf } from '../model/signal.ts'
 import type { CompileCondition, Condition, GateSpec, HeldColumn, Snapshot, SnapshotData } from '../model/snapshot.ts'
 import { freshnessLimit } from './columns.ts'
-import { gateKey } from './gates.ts'
+import { loopsOf } from './facility.ts'
+import { type GateRef, gateKey } from './gates.ts'
+import { type AdmissionCheck, ReadinessCompiler, type ReadinessProgram, redLimitsOf } from './readiness-rules.ts'
 
 /** One candidate as decisions see it. */
 export interface TargetProgram {
@@ -39,15 +42,9 @@ export interface TargetProgram {
   /** By the model's name and each of its aliases. */
   readonly models: ReadonlyMap<string, Model>
   readonly maintenance: readonly MaintenanceWindow[]
-}
-
-/** One threshold of a policy, tied to its gate. */
-export interface GateRef {
-  readonly signal: string
-  readonly threshold: Threshold
-  readonly key: string
-  /** The gate's key for one model, for signals that are measured by model. */
-  readonly byModel: ReadonlyMap<string, string> | undefined
+  readonly doc: Site
+  /** The names of the coolant loops it is on. */
+  readonly loops: readonly string[]
 }
 
 /** One signal whose steps of a policy each name an action. */
@@ -86,6 +83,9 @@ export interface PolicyProgram {
     readonly withinPct: number
   }[]
   readonly degraded: EntryProgram | undefined
+  /** By target: what the readiness documents say of the class there, and what of it keeps requests out softly. */
+  readonly readiness: readonly ReadinessProgram[]
+  readonly admission: readonly (readonly AdmissionCheck[])[]
 }
 
 /** A workload class with its policies in the order in which they are asked. */
@@ -103,6 +103,11 @@ export interface Programs {
   readonly classes: ReadonlyMap<ClassName, ClassProgram>
   readonly policies: ReadonlyMap<PolicyRef, PolicyProgram>
   readonly residencies: ReadonlyMap<string, ResidencyClass>
+  readonly sites: ReadonlyMap<string, Site>
+  /** By target: what the readiness documents say of all classes alike. */
+  readonly readiness: readonly ReadinessProgram[]
+  /** By target: the limits past which a safety signal makes it red, whatever the class. */
+  readonly redLimits: readonly ReadonlyMap<string, Threshold>[]
   readonly overrides: readonly Override[]
   readonly maintenance: readonly MaintenanceOrder[]
   readonly routing: RoutingSwitch | undefined
@@ -152,6 +157,10 @@ export const mergeSets = (sets: Readonly<Record<string, DocumentSet>>): Document
       (set) => set.factSources,
       (one) => one.metadata.name,
     ),
+    readiness: pick(
+      (set) => set.readiness ?? [],
+      (one) => one.metadata.name,
+    ),
     tests: pick(
       (set) => set.tests,
       (one) => one.metadata.name,
@@ -164,6 +173,7 @@ export const targetsOf = (set: DocumentSet): TargetProgram[] => {
   const targets: TargetProgram[] = []
   for (const site of set.sites) {
     for (const pool of site.pools) {
+      const loops = loopsOf(site, pool.name).map((loop) => loop.name)
       const models = new Map<string, Model>()
       for (const model of pool.models) {
         models.set(model.name, model)
@@ -182,8 +192,13 @@ export const targetsOf = (set: DocumentSet): TargetProgram[] => {
         jurisdictions: new Set(site.jurisdictions),
         models,
         maintenance: site.maintenance.filter(
-          (window) => window.pools === undefined || window.pools.includes(pool.name),
+          ({ pools: named, loops: cooled }) =>
+            (named === undefined && cooled === undefined) ||
+            named?.includes(pool.name) === true ||
+            cooled?.some((loop) => loops.includes(loop)) === true,
         ),
+        doc: site,
+        loops,
       })
     }
   }
@@ -222,8 +237,10 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
     heldSpecs.set(key, { signal, within, withinPct, stableForMs })
     return key
   }
+  const readiness = new ReadinessCompiler(set.readiness, gate)
+  const workloads = new Map(set.classes.map((one) => [one.metadata.name, one]))
   const policyProgram = (doc: Policy): PolicyProgram => {
-    const workload = set.classes.find((one) => one.metadata.name === doc.class)
+    const workload = workloads.get(doc.class)
     const ladder = doc.ladder
     const tiers =
       'tiers' in ladder
@@ -266,6 +283,8 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
         withinPct: one.withinPct ?? 0,
       })),
       degraded: doc.degraded === undefined ? undefined : entry(doc.degraded.site),
+      readiness: targets.map((target) => readiness.of(target.site, doc.class, workload)),
+      admission: targets.map((target) => readiness.checks(target.site, doc, workload)),
     }
   }
 
@@ -292,11 +311,17 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
     classes.set(name, { doc: known.doc, policies: known.policies.toSorted(order) })
   }
 
+  const shared = targets.map((target) => readiness.of(target.site))
+  const redLimits = new Map(shared.map((program) => [program, redLimitsOf(program)]))
+
   return {
     compile,
     targets,
     indexOf,
     bySite,
+    sites: new Map(set.sites.map((site) => [site.metadata.name, site])),
+    readiness: shared,
+    redLimits: shared.map((program) => redLimits.get(program)!),
     classes,
     policies,
     residencies: new Map(set.residencies.map((one) => [one.metadata.name, one])),

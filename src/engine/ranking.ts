@@ -1,6 +1,6 @@
 import { shareOf } from '../math/choice.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
-import { freshnessLimit } from './columns.ts'
+import { freshnessLimit, isStale } from './columns.ts'
 import { heldKey, NEAREST, type PolicyProgram, type Programs } from './programs.ts'
 import type { Scene } from './scene.ts'
 
@@ -21,10 +21,10 @@ export const rankTies = (scene: Scene, policy: PolicyProgram, candidates: readon
     const held = scene.data.held[key]?.value
     if (held === undefined) continue
     // A value that is too old to judge by is none: the price of last month is no price.
-    const at = scene.data.columns[signal]?.at
+    const column = scene.data.columns[signal]
     const limitMs = freshnessLimit(scene.workload, signal) || RANK_AGE_MS
     const values = (index: number): number | null =>
-      scene.now - (at?.[index] ?? 0) > limitMs ? null : (held[index] ?? null)
+      isStale(column, index, limitMs, scene.now) ? null : (held[index] ?? null)
     let best: number | undefined
     for (const index of left) {
       const value = values(index)

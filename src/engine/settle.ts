@@ -1,6 +1,6 @@
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
-import type { HealthRow } from '../model/snapshot.ts'
+import type { Column, HealthRow } from '../model/snapshot.ts'
 import { settle } from './health.ts'
 import { drainOf, maintenanceOf } from './orders.ts'
 import type { Programs } from './programs.ts'
@@ -11,6 +11,7 @@ export const settleTargets = (
   indexes: Iterable<number>,
   targets: readonly string[],
   programs: Programs,
+  columns: Readonly<Record<string, Column>>,
   now: EpochMs,
   events: Event[],
 ): readonly HealthRow[] => {
@@ -18,7 +19,7 @@ export const settleTargets = (
   for (const index of indexes) {
     const before = health[index]!
     const target = programs.targets[index]!
-    const after = settle(before, drainOf(programs, target, now), maintenanceOf(programs, target, now), now)
+    const after = settle(before, drainOf(programs, target, now), maintenanceOf(programs, target, now, columns), now)
     if (after === before) continue
     out ??= health.slice()
     out[index] = after

@@ -1,6 +1,7 @@
 import type { Problem } from '../model/problem.ts'
 import type { Sample } from '../model/sample.ts'
-import { SIGNALS, type Signal, signalOf } from '../model/signal.ts'
+import { SIGNALS, signalOf } from '../model/signal.ts'
+import type { Signal } from '../model/signal-row.ts'
 import { FeedFailure, type FeedProblemCode, failure, feedProblem } from './failure.ts'
 import { entriesOf, type FileEntry } from './file-entries.ts'
 import { convertUnit, unitsFor } from './units.ts'

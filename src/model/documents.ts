@@ -1,6 +1,6 @@
 import type { ActionSpec } from './action.ts'
-import type { ReadinessDocument } from './readiness.ts'
 import type { ClassName, EpochMs, PolicyRef, PoolName, ResidencyName, SiteName } from './names.ts'
+import type { ReadinessDocument } from './readiness.ts'
 
 /**
  * The documents as the engine sees them: read, checked and normalised. Durations are milliseconds, times epoch
@@ -12,8 +12,8 @@ export interface DocumentSet {
   readonly classes: readonly WorkloadClass[]
   readonly policies: readonly Policy[]
   readonly factSources: readonly FactSources[]
-  /** Absent in sets that were kept before there were any. */
-  readonly readiness?: readonly ReadinessDocument[]
+  /** Sets that were kept on disk before there were any lack it. */
+  readonly readiness: readonly ReadinessDocument[]
   readonly tests: readonly PolicyTest[]
 }
 
@@ -24,6 +24,7 @@ export const EMPTY_SET: DocumentSet = {
   classes: [],
   policies: [],
   factSources: [],
+  readiness: [],
   tests: [],
 }
 

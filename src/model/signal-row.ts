@@ -45,7 +45,7 @@ export interface Signal {
   readonly stepPerS?: number
   /** Noise is expected: bit-equal values for this long, while samples keep coming, mean a frozen sensor. */
   readonly frozenAfterMs?: number
-  /** The time constant in milliseconds over which amber limits and bands see it smoothed; red limits see it as it is. */
+  /** Its values are smoothed over this time constant in milliseconds before anything is compared with them. */
   readonly smoothMs?: number
   /** One line for the reference. */
   readonly says: string

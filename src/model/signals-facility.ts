@@ -24,18 +24,20 @@ const GPU = { staleAfterMs: 65_000 } as const
 
 /** What the facility, its accelerators and the energy market say. */
 export const FACILITY_SIGNALS = {
-  'power.draw_mw': row('MW', 'site', 'higher', [0, 10_000], 'power drawn now', { ...PLANT, frozenAfterMs: 120_000 }),
+  'power.draw_mw': row('MW', 'site', 'higher', [0, 10_000], 'power drawn now', {
+    ...PLANT,
+    frozenAfterMs: 120_000,
+    smoothMs: 3_000,
+  }),
   'power.headroom_mw': row('MW', 'site', 'lower', MW, 'power budget less draw and what has been reserved', {
     ...PLANT,
     tightest: true,
     derived: true,
-    smoothMs: 5_000,
   }),
   'power.headroom_pct': row('%', 'site', 'lower', [-100, 100], 'power budget less draw, by the budget', {
     ...PLANT,
     tightest: true,
     derived: true,
-    smoothMs: 5_000,
   }),
   'power.state': row('state', 'site', 'higher', [0, 2], '0 normal, 1 without redundancy, 2 on emergency supply', {
     ...PLANT,
@@ -45,7 +47,6 @@ export const FACILITY_SIGNALS = {
     ...PLANT,
     tightest: true,
     derived: true,
-    smoothMs: 5_000,
   }),
   'cooling.margin_pct': row(
     '%',
@@ -53,7 +54,7 @@ export const FACILITY_SIGNALS = {
     'lower',
     [-100, 100],
     'cooling left, the least of three ways: by heat removed, by supply temperature, by flow',
-    { ...PLANT, tightest: true, derived: true, smoothMs: 5_000 },
+    { ...PLANT, tightest: true, derived: true },
   ),
   'cooling.headroom_kw': row('kW', 'loop', 'lower', [-1_000_000, 1_000_000], 'heat that can still be taken away', {
     ...PLANT,
@@ -63,6 +64,7 @@ export const FACILITY_SIGNALS = {
   'cooling.capacity_kw': row('kW', 'loop', 'lower', [0, 1_000_000], 'heat the loop can take away', { tightest: true }),
   'cooling.heat_kw': row('kW', 'loop', 'higher', [0, 1_000_000], 'heat taken away now', {
     ...PLANT,
+    tightest: true,
     frozenAfterMs: 120_000,
   }),
   'cooling.supply_c': row('Cel', 'loop', 'higher', CELSIUS, 'coolant on its way to the racks', {
@@ -77,7 +79,11 @@ export const FACILITY_SIGNALS = {
     stepPerS: 5,
     frozenAfterMs: 120_000,
   }),
-  'cooling.flow_lpm': row('l/min', 'loop', 'lower', [0, 1_000_000], 'coolant flow', { ...PLANT, frozenAfterMs: 120_000 }),
+  'cooling.flow_lpm': row('l/min', 'loop', 'lower', [0, 1_000_000], 'coolant flow', {
+    ...PLANT,
+    tightest: true,
+    frozenAfterMs: 120_000,
+  }),
   'ambient.temperature_c': row('Cel', 'site', 'higher', CELSIUS, 'air outside', {
     staleAfterMs: 900_000,
     tightest: true,
@@ -86,12 +92,21 @@ export const FACILITY_SIGNALS = {
   'pue.ratio': row('ratio', 'site', 'higher', [1, 10], 'total energy by energy of the accelerators and servers', {
     staleAfterMs: 900_000,
   }),
-  'cop.ratio': row('ratio', 'site', 'lower', [0, 100], 'heat taken away by energy spent on it', { staleAfterMs: 900_000 }),
-  'derating.ratio': row('ratio', 'site', 'lower', RATIO, 'what heat outside and worn plant leave of power and cooling', {
+  'cop.ratio': row('ratio', 'site', 'lower', [0, 100], 'heat taken away by energy spent on it', {
     staleAfterMs: 900_000,
-    tightest: true,
-    derived: true,
   }),
+  'derating.ratio': row(
+    'ratio',
+    'site',
+    'lower',
+    RATIO,
+    'what heat outside and worn plant leave of power and cooling',
+    {
+      staleAfterMs: 900_000,
+      tightest: true,
+      derived: true,
+    },
+  ),
   'leak.detected': row('bool', 'loop', 'higher', BOOL, 'a leak detector is wet', { ...PLANT, tightest: true }),
   'maintenance.active': row('bool', 'loop', 'higher', BOOL, 'the facility says that it is being worked on', {
     staleAfterMs: 300_000,
@@ -114,14 +129,28 @@ export const FACILITY_SIGNALS = {
   'carbon.g_per_kwh': row('g/kWh', 'site', 'higher', [0, 5_000], 'carbon intensity of the grid', {
     staleAfterMs: 10_800_000,
   }),
-  'client.rtt_p95_ms': row('ms', 'link', 'higher', [0, 3_600_000], 'round trip from a client region or ASN, 95th percentile', {
-    staleAfterMs: 900_000,
-  }),
+  'client.rtt_p95_ms': row(
+    'ms',
+    'link',
+    'higher',
+    [0, 3_600_000],
+    'round trip from a client region or ASN, 95th percentile',
+    {
+      staleAfterMs: 900_000,
+    },
+  ),
   'client.jitter_ms': row('ms', 'link', 'higher', [0, 3_600_000], 'its variation', { staleAfterMs: 900_000 }),
   'client.loss_ratio': row('ratio', 'link', 'higher', RATIO, 'packets lost on the way', { staleAfterMs: 900_000 }),
-  'site.rtt_ms': row('ms', 'link', 'higher', [0, 3_600_000], 'round trip from another site, for data and services there', {
-    staleAfterMs: 900_000,
-  }),
+  'site.rtt_ms': row(
+    'ms',
+    'link',
+    'higher',
+    [0, 3_600_000],
+    'round trip from another site, for data and services there',
+    {
+      staleAfterMs: 900_000,
+    },
+  ),
   'network.jitter_ms': row('ms', 'site', 'higher', [0, 3_600_000], 'variation of the round trip from this gateway', {
     staleAfterMs: 15_000,
   }),

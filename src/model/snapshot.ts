@@ -16,8 +16,10 @@ export interface Column {
   /** The target's dispatch counter when the sample was asked for; -1 where unknown. */
   readonly dispatchedBefore: readonly number[]
   readonly source: readonly SourceName[]
-  /** Until when the value holds whatever its age; 0: its age decides. Absent: all 0. */
-  readonly until?: readonly EpochMs[]
+  /** Until when the value holds whatever its age; 0: its age decides. */
+  readonly until: readonly EpochMs[]
+  /** How far a sample lies from the one before, on average: what the gap between a limit and its resume value must cover. */
+  readonly noise: readonly number[]
 }
 
 /** What one place (a site as a whole, one of its coolant loops, a pool) last said of a signal of which the tightest counts. */
@@ -98,6 +100,9 @@ export interface HealthRow {
   readonly backAt: EpochMs
   /** The last hard loss was for safety, after which a target waits longer. */
   readonly lostForSafety: boolean
+  /** The safety signals of the last hard loss; and whether nothing else was lost, so that classes which they let in never left. */
+  readonly lostReds: readonly string[]
+  readonly lostOnlyRed: boolean
   /** The beginnings of the last hard losses, newest last, at most 8: flap damping reads them. */
   readonly departures: readonly EpochMs[]
 }
@@ -141,6 +146,8 @@ export interface SnapshotData {
   /** What admitted jobs hold, by id. */
   readonly reservations: Readonly<Record<string, Reservation>>
   readonly health: readonly HealthRow[]
+  /** By target: a letter for each of DIMENSIONS and one for all of them, g, a, r or u, as all classes alike see them. */
+  readonly readiness: readonly string[]
   readonly clusters: readonly ClusterName[] | null
 }
 

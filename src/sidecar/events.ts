@@ -80,6 +80,12 @@ function lineOf(event: Event): Line {
         says: 'clusters of Envoy changed',
         with: { added: event.added.length, removed: event.removed.length },
       }
+    case 'reservation-made':
+      return { level: 'info', says: 'reservation made', with: what }
+    case 'reservation-ended':
+      return { level: 'info', says: 'reservation ended', with: what }
+    case 'readiness-changed':
+      return { level: event.to === 'red' ? 'warn' : 'info', says: `readiness is ${event.to}`, with: what }
     case 'samples-refused':
       return { level: 'warn', says: 'samples refused', with: what }
     default:

@@ -92,6 +92,7 @@ export function emeaSet(ports: Readonly<Record<string, number>> = {}): DocumentS
         bodyBytesMax: 1_048_576,
       },
     ],
-    tests: [],
+    readiness: [],
+  tests: [],
   }
 }

@@ -109,6 +109,7 @@ export class World {
       classes: [workload()],
       policies: [],
       factSources: [],
+      readiness: [],
       tests: [],
       ...set,
     }
