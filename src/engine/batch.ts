@@ -225,7 +225,7 @@ export const stepGate = (
   row.failedAt[index] = cell.failedAt
   row.returnedAt[index] = cell.returnedAt
   row.active += Number(cell.failed === 1 || cell.crossedAt > 0) - wasActive
-  if (cell.failed === before) return
+  if (cell.failed === before || row.spec.quiet === true) return
   const { signal, limit, resume, stableForMs, dwellMs } = row.spec
   events.push({
     kind: 'gate-changed',

@@ -123,15 +123,16 @@ const keepGates = (
   const gates: Record<string, GateRow> = {}
   for (const [key, row] of Object.entries(old)) {
     const { model: _, ...base } = row.spec
-    if (!programs.gateSpecs.has(gateKey(base))) continue
+    const spec = programs.gateSpecs.get(gateKey(base))
+    if (spec === undefined) continue
     if (from === undefined) {
-      gates[key] = row
+      gates[key] = { ...row, spec: row.spec.model === undefined ? spec : { ...spec, model: row.spec.model } }
       continue
     }
     const failed = remap(from, row.failed, 0)
     const crossedAt = remap(from, row.crossedAt, 0)
     gates[key] = {
-      spec: row.spec,
+      spec: row.spec.model === undefined ? spec : { ...spec, model: row.spec.model },
       active: failed.filter((one, index) => one === 1 || crossedAt[index]! > 0).length,
       failed,
       crossedAt,

@@ -220,10 +220,12 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
     name,
     targets: name.includes('/') ? (indexOf.has(name) ? [indexOf.get(name)!] : []) : (bySite.get(name) ?? []),
   })
-  const gate = (signal: string, threshold: Threshold, timers: Timers): GateRef => {
+  const gate = (signal: string, threshold: Threshold, timers: Timers, quiet = false): GateRef => {
     const spec: GateSpec = { signal, op: threshold.op, limit: threshold.limit, resume: threshold.resume, ...timers }
     const key = gateKey(spec)
-    gateSpecs.set(key, spec)
+    // What a policy asks for is told, though readiness asks for the same.
+    if (!quiet) gateSpecs.set(key, spec)
+    else if (!gateSpecs.has(key)) gateSpecs.set(key, { ...spec, quiet: true })
     const byModel = new Map<string, string>()
     if (signalOf(signal)?.byModel) {
       for (const model of models) {

@@ -36,7 +36,7 @@ export interface ReadinessProgram {
 /** Readiness is shown as the two limits alone say; the timers of policies damp what follows from it. */
 export const NO_TIMERS: Timers = { stableForMs: 0, dwellMs: 0, failBackMs: 0, cooldownMs: 0 }
 
-type Gate = (signal: string, threshold: Threshold, timers: Timers) => GateRef
+type Gate = (signal: string, threshold: Threshold, timers: Timers, quiet?: boolean) => GateRef
 
 /** How particular a document is: for one class at one site before a site, before a class, before all. */
 const particularity = (doc: ReadinessDocument): number =>
@@ -100,18 +100,20 @@ export class ReadinessCompiler {
       for (const signal of signals) {
         const doc = docs.findLast((one) => one.limits[dimension]?.some((limit) => limit.signal === signal))!
         const limit = doc.limits[dimension]!.find((one) => one.signal === signal)!
-        const red = limit.red === undefined ? undefined : this.#gate(signal, limit.red, NO_TIMERS)
+        const red = limit.red === undefined ? undefined : this.#gate(signal, limit.red, NO_TIMERS, true)
         rules.push({
           dimension,
           signal,
-          amber: limit.amber === undefined ? undefined : this.#gate(signal, limit.amber, NO_TIMERS),
+          amber: limit.amber === undefined ? undefined : this.#gate(signal, limit.amber, NO_TIMERS, true),
           red,
           estimated: limit.estimated,
           by: doc.metadata.name,
         })
         if (!SAFETY_DIMENSIONS.includes(dimension)) continue
         if (admitsIn('red')) redAdmitted.add(signal)
-        else if (doc.classes !== undefined && red !== undefined) ownRed.set(signal, red)
+        else if (doc.classes !== undefined && limit.red !== undefined)
+          // Traffic moves by it, so its changes are told.
+          ownRed.set(signal, this.#gate(signal, limit.red, NO_TIMERS))
       }
       if (signals.size > 0 && !admitsIn('unknown')) unknownOut.push({ dimension, signals: [...signals] })
     }

@@ -163,9 +163,15 @@ export interface WorkloadClass {
 }
 
 /** A limit on a changing signal and the value that lifts it again. */
-export type Threshold =
-  | { readonly op: 'max'; readonly limit: number; readonly resume: number; readonly derived?: boolean }
-  | { readonly op: 'min'; readonly limit: number; readonly resume: number; readonly derived?: boolean }
+export interface Threshold {
+  readonly op: 'max' | 'min'
+  readonly limit: number
+  readonly resume: number
+  /** Nobody wrote the resume value: it lies 10 % inside. */
+  readonly derived?: boolean
+  /** Somebody's guess: `validate` lists it. */
+  readonly estimated?: boolean
+}
 
 /** One step of a band: it holds if the signal is at least `min` (or at most `max`); without a bound it always holds. */
 export interface Band {

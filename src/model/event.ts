@@ -1,3 +1,5 @@
+import type { Because } from './decision.ts'
+import type { AdviceAction, AdviceReason } from './job.ts'
 import type { ClassName, EpochMs, SourceName, TargetName } from './names.ts'
 import type { Problem } from './problem.ts'
 import type { ReadinessState } from './readiness.ts'
@@ -96,6 +98,21 @@ export type Event =
       readonly target: TargetName
       readonly mw: number
       readonly cause: string
+    }
+  /** What an admitted job is told has changed. */
+  | {
+      readonly kind: 'job-advised'
+      readonly at: EpochMs
+      readonly id: string
+      readonly class: ClassName
+      readonly target: TargetName
+      readonly from: AdviceAction
+      readonly to: AdviceAction
+      readonly reason: AdviceReason
+      readonly deadline: EpochMs | null
+      /** Where to run instead. */
+      readonly elsewhere?: TargetName
+      readonly because?: Because
     }
   /** The readiness of a target for one class, overall and by the dimension that made it so. */
   | {

@@ -77,14 +77,14 @@ const limit = (signal: string, amber?: Threshold, red?: Threshold): ReadinessLim
 
 /**
  * What holds where no document says otherwise. Power sheds flexible work at 85 % of the budget and everything but
- * critical work at 95 %, each with a lower release point; a leak or no cooling margin lets nobody in. Queue, latency and
+ * critical work at 99 %, each with a lower release point; a leak or no cooling margin lets nobody in. Queue, latency and
  * errors are shown and keep nobody out: policies have limits of their own for them.
  */
 export const READINESS_DEFAULT: ReadinessDocument = {
   metadata: { name: 'built-in' },
   limits: {
     power: [
-      limit('power.headroom_pct', min(15, 20), min(5, 10)),
+      limit('power.headroom_pct', min(15, 20), min(1, 3)),
       limit('power.state', max(0, 0), max(1, 0)),
       limit('grid.emergency', undefined, max(0, 0)),
     ],

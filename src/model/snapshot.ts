@@ -42,6 +42,8 @@ export interface GateSpec {
   readonly dwellMs: number
   readonly failBackMs: number
   readonly cooldownMs: number
+  /** Only readiness is shown by it: its changes are told as readiness-changed, and nobody is moved by it. */
+  readonly quiet?: true
 }
 
 /** The states of one gate, by the index of the target. Times are epoch milliseconds, 0 for never. */
