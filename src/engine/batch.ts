@@ -1,6 +1,6 @@
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
-import { columnKey, signalOf } from '../model/signal.ts'
+import { columnKey } from '../model/signal.ts'
 import type { Column, GateRow, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
 import {
   type Draft,
@@ -82,9 +82,9 @@ export class Batch {
     const { now } = this
     const column = this.#column(columnKey(signal, model, from))
     const before = column.at[index]!
-    const value = before === 0 ? incoming.value : this.#smoothed(column, index, incoming, before)
+    const { value } = incoming
     if (before > 0)
-      column.noise[index]! += NOISE_WEIGHT * (Math.abs(incoming.value - column.value[index]!) - column.noise[index]!)
+      column.noise[index]! += NOISE_WEIGHT * (Math.abs(value - column.value[index]!) - column.noise[index]!)
     column.value[index] = value
     column.at[index] = at
     column.count[index] = count
@@ -165,14 +165,6 @@ export class Batch {
       this.#helds.set(name, held)
     }
     return held
-  }
-
-  /** Smoothed over the signal's time constant by the time between the samples; what has been away starts anew. */
-  #smoothed(column: Draft<Column>, index: number, { signal, value, at }: Incoming, before: EpochMs): number {
-    const smoothMs = signalOf(signal)?.smoothMs
-    if (smoothMs === undefined || at - before > foldAgeMs(signal)) return value
-    const weight = 1 - Math.exp(-Math.max(0, at - before) / smoothMs)
-    return column.value[index]! + weight * (value - column.value[index]!)
   }
 
   /** Red by safety acts on each value as it is, and at once; undefined: nothing is known any more. */

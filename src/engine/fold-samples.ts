@@ -5,6 +5,7 @@ import { columnKey, signalOf } from '../model/signal.ts'
 import type { Signal } from '../model/signal-row.ts'
 import type { SnapshotData, Spoken } from '../model/snapshot.ts'
 import { Batch } from './batch.ts'
+import { foldAgeMs } from './columns.ts'
 import { effective, isPlaced, placeOf, type SpokenOfSite, touchedBy } from './facility.ts'
 import { onHeartbeat } from './health.ts'
 import type { Programs } from './programs.ts'
@@ -103,7 +104,9 @@ export class Speaking {
     const said = this.spoken[site]?.[signal]?.[place]
     if (said !== undefined && at < said.at) return false
     const places = this.#places(site, signal)
-    places[place] = validUntil === undefined ? { value, at, source } : { value, at, source, until: validUntil }
+    const heard = smoothed(signal, said, value, at)
+    places[place] =
+      validUntil === undefined ? { value: heard, at, source } : { value: heard, at, source, until: validUntil }
     this.#mark(site, signal)
     return true
   }
@@ -163,9 +166,18 @@ export class Speaking {
   }
 }
 
+/** Smoothed over the signal's time constant by the time between the samples; what has been away starts anew. */
+const smoothed = (signal: string, before: Spoken | undefined, value: number, at: EpochMs): number => {
+  const smoothMs = signalOf(signal)?.smoothMs
+  if (smoothMs === undefined || before === undefined || at === before.at || at - before.at > foldAgeMs(signal))
+    return value
+  return before.value + (1 - Math.exp((before.at - at) / smoothMs)) * (value - before.value)
+}
+
 const incomingOf = (signal: string, { value, at, source, until }: Spoken) => ({
   signal,
-  value,
+  // A millionth of any unit is less than any meter tells, and sums of fractions show more digits than they have.
+  value: Math.round(value * 1e6) / 1e6,
   at,
   source,
   count: -1,

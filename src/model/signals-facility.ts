@@ -112,7 +112,9 @@ export const FACILITY_SIGNALS = {
     staleAfterMs: 300_000,
     tightest: true,
   }),
-  'grid.emergency': row('bool', 'site', 'higher', BOOL, 'the grid operator calls for load to be shed'),
+  'grid.emergency': row('bool', 'site', 'higher', BOOL, 'the grid operator calls for load to be shed', {
+    tightest: true,
+  }),
   'grid.import_limit_mw': row('MW', 'site', 'lower', [0, 10_000], 'the most the site may draw from the grid now', {
     tightest: true,
   }),

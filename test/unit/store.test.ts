@@ -8,6 +8,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { Change } from '../../src/model/change.ts'
 import { createStore } from '../../src/store.ts'
 import { T0 } from '../helpers/world.ts'
+import { facilityLaws, readinessLaws } from '../helpers/facility-laws.ts'
 
 const tick = (at = T0): Change => ({ kind: 'time-passed', at })
 const initial = emptySnapshot(() => () => false)
@@ -164,3 +165,6 @@ t.test('a log hides what is secret wherever it stands, and says transitions only
   for (const state of ['ok', 'bad', 'bad', 'ok', 'ok', 'bad']) on('ams', state, () => said.push(state))
   t.same(said, ['bad', 'ok', 'bad'])
 })
+
+facilityLaws(t)
+readinessLaws(t)
