@@ -2,9 +2,11 @@ import type { Policy } from '../model/documents.ts'
 import { policyRef } from '../model/documents.ts'
 import { FACT_NAMES } from '../model/facts.ts'
 import { signalOf } from '../model/signal.ts'
+import { checkEntry } from './check-entry.ts'
+import { ladderCandidates } from './check-ladder.ts'
 import { conditionConjuncts, conditionFacts, conditionProblems } from './conditions.ts'
 import { parseInstant } from './instant.ts'
-import { allCandidates, serves } from './names.ts'
+import { allCandidates, candidatesOf, serves } from './names.ts'
 import { didYouMean, knownNames } from './suggest.ts'
 import { isBroken, type Report, type View } from './view.ts'
 
@@ -18,6 +20,28 @@ export function checkPolicies(view: View): void {
     checkRank(policy, report)
     checkReview(view, policy, report)
     checkVersion(view, policy, report)
+    checkKeepRoom(view, policy, report)
+  }
+}
+
+/** Room is kept at known sites, where requests of the policy go, and not more of it than there is. */
+function checkKeepRoom(view: View, policy: Policy, report: Report): void {
+  const kept = new Map<string, number>()
+  for (const [index, { site, pct }] of (policy.keepRoom ?? []).entries()) {
+    const path = ['spec', 'keepRoom', index]
+    checkEntry(view, site, [...path, 'site'], report)
+    const sum = (kept.get(site) ?? 0) + pct
+    kept.set(site, sum)
+    const code = 'policy/keep-room'
+    if (sum > 100) {
+      const message = `${sum} % of ${site} are kept, which is more than there is`
+      report([...path, 'pct'], { code, message, remedy: 'keep at most 100 % of a site in one policy' })
+    }
+    const onLadder = ladderCandidates(view, policy)
+    const isOn = candidatesOf(view, site).some(({ pool }) => onLadder.some((one) => one.pool === pool))
+    if (isOn || candidatesOf(view, site).length === 0) continue
+    const message = `no request of the policy goes to ${site}, so nothing is kept there`
+    report([...path, 'site'], { code, message, remedy: 'put it on the ladder, or leave it out', severity: 'warning' })
   }
 }
 

@@ -1,5 +1,7 @@
+import type { Site } from '../model/documents.ts'
 import { checkEntry } from './check-entry.ts'
 import { siteNamed } from './names.ts'
+import { didYouMean, knownNames } from './suggest.ts'
 import type { View } from './view.ts'
 
 /** Two pools behind one cluster, pools without models, and sites that nothing reaches. */
@@ -27,7 +29,40 @@ export function checkSites(view: View): void {
       }
     }
   }
+  for (const site of view.own.sites) checkDays(view, site)
   checkUnused(view)
+  checkHoldings(view)
+}
+
+/** Days that are over by their meaning: nothing has been practised, or is fresh since, tomorrow. */
+function checkDays(view: View, site: Site): void {
+  const { now } = view.context
+  const days = [
+    { at: site.operations?.lastGameDay, path: ['spec', 'operations', 'lastGameDay'] },
+    ...(site.holds ?? []).map(({ freshSince }, index) => ({
+      at: freshSince,
+      path: ['spec', 'holds', index, 'freshSince'],
+    })),
+  ]
+  for (const { at, path } of days) {
+    if (now === undefined || at === undefined || at <= now) continue
+    const message = 'this day is still to come'
+    view.about(site)(path, { code: 'site/day-to-come', message, remedy: 'correct the day', severity: 'warning' })
+  }
+}
+
+/** What a class needs near has to be somewhere. */
+function checkHoldings(view: View): void {
+  const held = new Set(view.all.sites.flatMap(({ holds }) => (holds ?? []).map(({ name }) => name)))
+  for (const workload of view.own.classes) {
+    for (const [index, name] of (workload.near ?? []).entries()) {
+      if (held.has(name)) continue
+      const message = `no site holds "${name}"; ${knownNames(held)}${didYouMean(name, held)}`
+      const remedy = 'say it under holds of a Site, or correct the name'
+      const path = ['spec', 'near', index]
+      view.about(workload)(path, { code: 'class/held-nowhere', message, remedy, severity: 'warning' })
+    }
+  }
 }
 
 function checkUnused(view: View): void {

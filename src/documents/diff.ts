@@ -23,7 +23,7 @@ export function diffDocuments(before: DocumentSet, after: DocumentSet): Document
 function contentByName(set: DocumentSet): Map<string, string> {
   const contents = new Map<string, string>()
   for (const kind of Object.keys(KINDS) as Kind[]) {
-    for (const document of set[READERS[kind].list]) {
+    for (const document of set[READERS[kind].list] ?? []) {
       contents.set(`${kind}/${identityOf(kind, document as unknown as Envelope)}`, canonicalJson(document))
     }
   }

@@ -73,9 +73,12 @@ export function takeFromDisk(file: string): {
   try {
     const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept
     if (kept.format !== FORMAT) return none(`the kept set has format ${kept.format}, this hubward reads ${FORMAT}`)
-    const isWhole = Object.keys(EMPTY_SET).every((list) => Array.isArray(kept.set[list as keyof DocumentSet]))
+    const isWhole = Object.keys(EMPTY_SET).every(
+      // Sets kept before there were readiness documents have none of them, and are good all the same.
+      (list) => list === 'readiness' || Array.isArray(kept.set[list as keyof DocumentSet]),
+    )
     if (!isWhole || contentHash(kept.set) !== kept.hash) return none('the kept set is not what was written')
-    return { set: kept.set, hash: kept.hash, version: kept.version, problems: [] }
+    return { set: { ...EMPTY_SET, ...kept.set }, hash: kept.hash, version: kept.version, problems: [] }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     return none(code === 'ENOENT' ? 'no set has been kept yet' : `the kept set cannot be read: ${message}`)

@@ -35,6 +35,7 @@ export const DURATION_BOUNDS = {
   freshness: [100, 30 * DAY],
   delayTolerance: [0, 366 * DAY],
   life: [1_000, DAY],
+  gameDayMax: [DAY, 3_660 * DAY],
   after: [0, 366 * DAY],
 } as const satisfies Record<string, readonly [number, number]>
 

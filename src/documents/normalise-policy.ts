@@ -1,5 +1,12 @@
 import type { ActionSpec } from '../model/action.ts'
-import { type Band, type Policy, type RankEntry, TIMERS_DEFAULT, type Timers } from '../model/documents.ts'
+import {
+  type Band,
+  type KeepRoom,
+  type Policy,
+  type RankEntry,
+  TIMERS_DEFAULT,
+  type Timers,
+} from '../model/documents.ts'
 import { contentHash } from './hash.ts'
 import { bounded, normaliseAction, type WrittenAction } from './normalise-action.ts'
 import { normaliseMetadata } from './normalise-site.ts'
@@ -14,17 +21,24 @@ interface WrittenPolicy {
   readonly require?: {
     readonly attributes?: { readonly gpu?: string | readonly string[]; readonly cooling?: string | readonly string[] }
     readonly signals?: Readonly<Record<string, WrittenThreshold>>
+    readonly readiness?: 'green' | 'amber'
   }
   readonly bands?: Readonly<Record<string, readonly WrittenBand[]>>
   readonly rank?: readonly RankEntry[]
   readonly ladder?: readonly (readonly string[])[] | { readonly nearest: number }
+  readonly keepRoom?: readonly KeepRoom[]
   readonly session?: Policy['session']
   readonly timers?: { readonly [name in 'stableFor' | 'dwell' | 'failBack' | 'cooldown']?: string }
   readonly degraded?: { readonly site: string; readonly model: string; readonly rewriteBody?: boolean }
   readonly otherwise?: readonly WrittenAction[]
 }
 
-type WrittenBand = WrittenAction & { readonly max?: number; readonly min?: number; readonly resume?: number }
+type WrittenBand = WrittenAction & {
+  readonly max?: number
+  readonly min?: number
+  readonly resume?: number
+  readonly estimated?: boolean
+}
 
 /** A policy with its defaults filled in and its hash. */
 export function normalisePolicy(document: { metadata: Policy['metadata']; spec: unknown }, report: Report): Policy {
@@ -50,7 +64,9 @@ function normaliseSpec(spec: WrittenPolicy, report: Report): Omit<Policy, 'metad
         const limit = threshold(signal, written, ['spec', 'require', 'signals', signal], report)
         return limit === undefined ? [] : [{ signal, threshold: limit }]
       }),
+      ...(spec.require?.readiness === undefined ? {} : { readiness: spec.require.readiness }),
     },
+    ...(spec.keepRoom === undefined ? {} : { keepRoom: spec.keepRoom }),
     bands: Object.entries(spec.bands ?? {}).map(([signal, steps]) => ({
       signal,
       steps: steps.flatMap((step, index) => normaliseBand(signal, step, index, report)),
@@ -69,7 +85,7 @@ function normaliseSpec(spec: WrittenPolicy, report: Report): Omit<Policy, 'metad
 function normaliseBand(signal: string, step: WrittenBand, index: number, report: Report): Band[] {
   const path = ['spec', 'bands', signal, index]
   const action = normaliseAction(step, path, report)
-  const { max, min, resume } = step
+  const { max, min, resume, estimated } = step
   if (max === undefined && min === undefined) {
     if (resume === undefined) return [{ action }]
     const message = 'resume stands here without min or max'
@@ -81,7 +97,11 @@ function normaliseBand(signal: string, step: WrittenBand, index: number, report:
     report(path, { code: 'schema/bad-value', message, remedy: 'leave one of them out' })
     return []
   }
-  const written = { ...(max === undefined ? { min: min! } : { max }), ...(resume === undefined ? {} : { resume }) }
+  const written = {
+    ...(max === undefined ? { min: min! } : { max }),
+    ...(resume === undefined ? {} : { resume }),
+    ...(estimated === undefined ? {} : { estimated }),
+  }
   const limit = threshold(signal, written, path, report)
   return limit === undefined ? [] : [{ threshold: limit, action }]
 }

@@ -1,5 +1,5 @@
-import type { MaintenanceWindow, Metadata, Model, Pool, Site } from '../model/documents.ts'
-import { parseInstant } from './instant.ts'
+import type { CoolantLoop, Derating, MaintenanceWindow, Metadata, Model, Pool, Site } from '../model/documents.ts'
+import { instantAt, normalisePlant } from './normalise-plant.ts'
 import type { FieldPath } from './place.ts'
 import { knownNames } from './suggest.ts'
 import type { Report } from './view.ts'
@@ -11,6 +11,7 @@ interface WrittenPool {
   readonly gpu?: string
   readonly cooling?: string
   readonly models?: readonly Model[]
+  readonly gpus?: number
   readonly capacity?: number
 }
 
@@ -19,11 +20,17 @@ interface WrittenSite extends WrittenPool {
   readonly place?: NonNullable<Site['place']>
   readonly jurisdictions: readonly string[]
   readonly power?: { readonly budgetMw?: number }
+  readonly loops?: readonly CoolantLoop[]
+  readonly derating?: Derating
+  readonly operations?: { readonly owner?: string; readonly runbook?: string; readonly lastGameDay?: string }
+  readonly holds?: readonly { readonly name: string; readonly freshSince?: string }[]
+  readonly network?: NonNullable<Site['network']>
   readonly pools?: readonly (WrittenPool & { readonly name: string })[]
   readonly maintenance?: readonly {
     readonly from: string
     readonly to: string
     readonly pools?: readonly string[]
+    readonly loops?: readonly string[]
     readonly reason?: string
   }[]
 }
@@ -51,6 +58,7 @@ export function normaliseSite(document: { metadata: Metadata; spec: unknown }, r
     ...(spec.power?.budgetMw === undefined ? {} : { powerBudgetMw: spec.power.budgetMw }),
     pools,
     maintenance: normaliseMaintenance(spec, pools, report),
+    ...normalisePlant(spec, pools, document.metadata.owner, report),
   }
 }
 
@@ -73,11 +81,12 @@ function normalisePool(pool: WrittenPool, name: string, cluster: string, path: F
     ...(pool.gpu === undefined ? {} : { gpu: pool.gpu }),
     ...(pool.cooling === undefined ? {} : { cooling: pool.cooling }),
     models,
+    ...(pool.gpus === undefined ? {} : { gpus: pool.gpus }),
     capacity: pool.capacity ?? 1,
   }
 }
 
-const POOL_FIELDS = ['cluster', 'endpoints', 'gpu', 'cooling', 'models', 'capacity'] as const
+const POOL_FIELDS = ['cluster', 'endpoints', 'gpu', 'cooling', 'models', 'gpus', 'capacity'] as const
 
 function checkPoolFields(spec: WrittenSite, report: Report): void {
   if (spec.pools === undefined) return
@@ -99,13 +108,7 @@ function checkPoolFields(spec: WrittenSite, report: Report): void {
 function normaliseMaintenance(spec: WrittenSite, pools: readonly Pool[], report: Report): MaintenanceWindow[] {
   return (spec.maintenance ?? []).map((window, index) => {
     const path = ['spec', 'maintenance', index]
-    const instant = (field: 'from' | 'to'): number => {
-      const at = parseInstant(window[field])
-      if (at !== undefined) return at
-      const message = `there is no time ${window[field]}`
-      report([...path, field], { code: 'schema/bad-value', message, remedy: 'correct the day or the hour' })
-      return 0
-    }
+    const instant = (field: 'from' | 'to') => instantAt(window[field], [...path, field], report)
     const [from, to] = [instant('from'), instant('to')]
     if (from !== 0 && to !== 0 && to <= from) {
       const message = `the window ends at ${window.to}, before it begins at ${window.from}`
@@ -116,7 +119,23 @@ function normaliseMaintenance(spec: WrittenSite, pools: readonly Pool[], report:
       const message = `the site has no pool "${pool}"; ${knownNames(pools.map(({ name }) => name))}`
       report([...path, 'pools', at], { code: 'site/unknown-pool', message, remedy: 'correct the name' })
     }
-    const { pools: named, reason } = window
-    return { from, to, ...(named === undefined ? {} : { pools: named }), ...(reason === undefined ? {} : { reason }) }
+    const known = (spec.loops ?? []).map(({ name }) => name)
+    for (const [at, loop] of (window.loops ?? []).entries()) {
+      if (known.includes(loop)) continue
+      const message = `the site has no coolant loop "${loop}"; ${knownNames(known)}`
+      report([...path, 'loops', at], {
+        code: 'site/unknown-loop',
+        message,
+        remedy: 'add the loop, or correct the name',
+      })
+    }
+    const { pools: named, loops, reason } = window
+    return {
+      from,
+      to,
+      ...(named === undefined ? {} : { pools: named }),
+      ...(loops === undefined ? {} : { loops }),
+      ...(reason === undefined ? {} : { reason }),
+    }
   })
 }

@@ -5,7 +5,9 @@ import type { FieldPath } from './place.ts'
 import type { Report } from './view.ts'
 
 /** A threshold as it is written. */
-export type WrittenThreshold = boolean | { readonly max?: number; readonly min?: number; readonly resume?: number }
+export type WrittenThreshold =
+  | boolean
+  | { readonly max?: number; readonly min?: number; readonly resume?: number; readonly estimated?: boolean }
 
 /**
  * A written threshold with its resume value. Where none is given it lies 10 % inside the limit, and `derived` says so.
@@ -28,9 +30,12 @@ export function threshold(
   const op = written.max === undefined ? 'min' : 'max'
   const limit = (written.max ?? written.min)!
   const inside = op === 'max' ? -1 : 1
-  const derived = Number((limit + inside * Math.abs(limit) * 0.1).toPrecision(12))
+  const [least, most] = signal.range
+  // A share of 95 % has nothing 10 % inside it: no value could then ever lift the limit.
+  const derived = Math.max(least, Math.min(most, Number((limit + inside * Math.abs(limit) * 0.1).toPrecision(12))))
   const resume = written.resume ?? derived
   if (outOfRange(signalName, signal, op, limit, [...path, op], report)) return undefined
+  if (outOfRange(signalName, signal, 'resume', resume, [...path, 'resume'], report)) return undefined
   if ((resume - limit) * inside < 0) {
     const side = op === 'max' ? 'below' : 'above'
     const message = `resume ${resume} is on the wrong side of ${op} ${limit}: it has to lie ${side} it`
@@ -43,7 +48,11 @@ export function threshold(
     const remedy = 'write a resume value inside the limit'
     report([...path, op], { code: 'policy/no-hysteresis', message, remedy, severity: 'warning' })
   }
-  return { op, limit, resume, ...(written.resume === undefined ? { derived: true } : {}) }
+  const marks = {
+    ...(written.resume === undefined ? { derived: true } : {}),
+    ...(written.estimated === true ? { estimated: true } : {}),
+  }
+  return { op, limit, resume, ...marks }
 }
 
 function wordThreshold(name: string, signal: Signal, written: boolean, path: FieldPath, report: Report) {
@@ -56,10 +65,17 @@ function wordThreshold(name: string, signal: Signal, written: boolean, path: Fie
   return undefined
 }
 
-function outOfRange(name: string, signal: Signal, op: 'max' | 'min', limit: number, path: FieldPath, report: Report) {
+function outOfRange(
+  name: string,
+  signal: Signal,
+  field: 'max' | 'min' | 'resume',
+  limit: number,
+  path: FieldPath,
+  report: Report,
+) {
   const [least, most] = signal.range
   if (limit >= least && limit <= most) return false
-  const message = `${name} goes from ${least} to ${most} (${signal.unit}); ${op} ${limit} lies outside`
+  const message = `${name} goes from ${least} to ${most} (${signal.unit}); ${field} ${limit} lies outside`
   const remedy = signal.unit === 'ratio' && limit <= 100 ? `write ${limit / 100}` : `write a value in ${signal.unit}`
   report(path, { code: 'policy/limit-out-of-range', message, remedy })
   return true

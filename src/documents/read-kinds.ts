@@ -2,6 +2,7 @@ import type { DocumentSet } from '../model/documents.ts'
 import { normaliseResidencyClass, normaliseWorkloadClass } from './normalise-classes.ts'
 import { normaliseFactSources, normalisePolicyTest } from './normalise-facts.ts'
 import { normalisePolicy } from './normalise-policy.ts'
+import { normaliseReadiness } from './normalise-readiness.ts'
 import { normaliseSite } from './normalise-site.ts'
 import type { Kind } from './schema/kinds.ts'
 import type { Report } from './view.ts'
@@ -24,6 +25,7 @@ export const READERS: {
   WorkloadClass: { list: 'classes', read: normaliseWorkloadClass },
   Policy: { list: 'policies', read: normalisePolicy },
   FactSources: { list: 'factSources', read: normaliseFactSources },
+  Readiness: { list: 'readiness', read: normaliseReadiness },
   PolicyTest: { list: 'tests', read: normalisePolicyTest },
 }
 
@@ -39,6 +41,7 @@ export function joinSets(sets: readonly DocumentSet[]): DocumentSet {
     classes: sets.flatMap((set) => set.classes),
     policies: sets.flatMap((set) => set.policies),
     factSources: sets.flatMap((set) => set.factSources),
+    // A set that was kept on disk by an earlier hubward has none.
     readiness: sets.flatMap((set) => set.readiness ?? []),
     tests: sets.flatMap((set) => set.tests),
   }

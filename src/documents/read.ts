@@ -4,6 +4,7 @@ import { checkFreshness, checkSignals } from './check-feeds.ts'
 import { checkLadders } from './check-ladder.ts'
 import { checkOverlap } from './check-overlap.ts'
 import { checkCondition, checkPolicies } from './check-policies.ts'
+import { checkReadiness } from './check-readiness.ts'
 import { checkResidencies, checkSites } from './check-sites.ts'
 import { canonicalJson, contentHash, sha256 } from './hash.ts'
 import { type Located, placeOf } from './place.ts'
@@ -116,7 +117,7 @@ class Reading {
     this.#identities.set(key, located)
     const { list } = READERS[kind]
     const elsewhere = (this.#context.otherSets ?? []).some((set) =>
-      set[list].some((other) => identityOf(kind, other as unknown as Envelope) === identity),
+      (set[list] ?? []).some((other) => identityOf(kind, other as unknown as Envelope) === identity),
     )
     if (elsewhere) {
       const message = `another source has a ${kind} "${identity}" in force`
@@ -134,7 +135,8 @@ class Reading {
     const all = joinSets([...(this.#context.otherSets ?? []), own])
     const about = (document: object): Report => this.#reports.get(document)!
     const view: View = { own, all, broken: this.#broken, context: this.#context, about }
-    for (const check of [checkSites, checkResidencies, checkPolicies, checkOverlap, checkLadders]) check(view)
+    for (const check of [checkSites, checkResidencies, checkPolicies, checkOverlap, checkLadders, checkReadiness])
+      check(view)
     this.#checkFeeds(view)
     return { set: own, problems: listed(this.#problems.toSorted(byPlace)) }
   }

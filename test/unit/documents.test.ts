@@ -19,6 +19,7 @@ import type { DocumentSet } from '../../src/model/documents.ts'
 import type { Problem } from '../../src/model/problem.ts'
 import { problemText } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
+import { WRONG_OF_PLANT, type Wrong } from '../helpers/wrong-plant.ts'
 
 const ENGINE = { emptySnapshot, fold, decide }
 const HEAD = 'apiVersion: hubward.dev/v1alpha1\n'
@@ -61,18 +62,6 @@ const feed = (over: Partial<SourceStatus>): SourceStatus => ({
   covers: [],
   ...over,
 })
-
-interface Wrong {
-  readonly what: string
-  readonly code: keyof typeof DOCUMENT_PROBLEMS
-  readonly text: string
-  /** The text that has to stand where a problem of this code points. */
-  readonly points?: string
-  readonly says?: RegExp
-  readonly severity?: 'warning'
-  readonly context?: ReadContext
-  readonly more?: readonly string[]
-}
 
 const QUEUE = 'require: { signals: { queue.depth: { max: 40, resume: 32 } } }'
 const before = setOf(site('ams'), chat(), policy('priority: 5'))
@@ -596,6 +585,7 @@ const WRONG: readonly Wrong[] = [
     severity: 'warning',
     context: { feeds: [feed({ covers: ['ams'] })] },
   },
+  ...WRONG_OF_PLANT,
 ]
 
 for (const { what, code, text, points, says, severity = 'error', context, more = [] } of WRONG) {
@@ -708,7 +698,8 @@ t.test('what is not written is filled in', async (t) => {
 })
 
 t.test('a resume value that is not written lies 10 % inside, and says so', async (t) => {
-  const signals = 'queue.depth: { max: 40 }, power.headroom_mw: { min: -2 }, replica.warm: true, leak.detected: false'
+  const signals =
+    'queue.depth: { max: 40 }, power.headroom_mw: { min: -2 }, replica.warm: true, leak.detected: false, gpu.healthy_ratio: { min: 0.95 }'
   const [p] = setOf(site('ams'), chat(), policy(`require: { signals: { ${signals} } }`)).policies
   t.same(
     p?.require.signals.map(({ threshold }) => threshold),
@@ -717,8 +708,50 @@ t.test('a resume value that is not written lies 10 % inside, and says so', async
       { op: 'min', limit: -2, resume: -1.8, derived: true },
       { op: 'min', limit: 1, resume: 1 },
       { op: 'max', limit: 0, resume: 0 },
+      { op: 'min', limit: 0.95, resume: 1, derived: true },
     ],
   )
+})
+
+t.test('what a site says of its plant, and a readiness document of its limits, is read as it is meant', async (t) => {
+  const [day, hour] = [1_790_812_800_000, 3_600_000]
+  const ams = site(
+    'ams',
+    'jurisdictions: [EU], models: [{ name: llama }], gpus: 8, loops: [{ name: cdu-1, supplyLimitC: 40 }], ' +
+      'operations: { runbook: https://example.com/book, lastGameDay: 2026-10-01 }, ' +
+      'holds: [{ name: vectors, freshSince: "2026-10-01T02:00:00+01:00" }], network: { asns: [1136] }',
+  ).replace('{ name: ams }', '{ name: ams, owner: dc@example.com }')
+  const ready =
+    'limits: { power: { power.headroom_pct: { amber: { min: 20 }, red: { min: 8, resume: 9 }, estimated: true } }, ' +
+    'cooling: { leak.detected: { red: false } } }, ' +
+    'admits: { power: { amber: { critical: true }, red: none, unknown: all } }, gameDayMax: 90d'
+  const set = setOf(ams, `${HEAD}kind: Readiness\nmetadata: { name: house }\nspec: { ${ready} }\n`)
+  t.match(set.sites[0], {
+    pools: [{ name: 'default', gpus: 8 }],
+    loops: [{ name: 'cdu-1', supplyLimitC: 40 }],
+    operations: { owner: 'dc@example.com', runbook: 'https://example.com/book', lastGameDay: day },
+    holds: [{ name: 'vectors', freshSince: day + hour }],
+    network: { asns: [1136] },
+  })
+  const nobody = { flexibility: [], critical: false, classes: [] }
+  t.strictSame(set.readiness, [
+    {
+      metadata: { name: 'house' },
+      limits: {
+        power: [
+          {
+            signal: 'power.headroom_pct',
+            amber: { op: 'min', limit: 20, resume: 22, derived: true },
+            red: { op: 'min', limit: 8, resume: 9 },
+            estimated: true,
+          },
+        ],
+        cooling: [{ signal: 'leak.detected', red: { op: 'max', limit: 0, resume: 0 }, estimated: false }],
+      },
+      admits: { power: { amber: { ...nobody, critical: true }, red: nobody, unknown: 'all' } },
+      gameDayMaxMs: 90 * 24 * hour,
+    },
+  ])
 })
 
 t.test('the hash of a policy is of its content, not of how it is written or who owns it', async (t) => {

@@ -46,6 +46,10 @@ export const WORKLOAD_CLASS: KindSchema = {
       },
       panic: { enum: ['last-good', 'deny'], description: 'when all is down on our own evidence; absent: last-good' },
       delayTolerance: ref('duration'),
+      near: listOf(ref('dataName'), {
+        minItems: 1,
+        description: 'data and services that its work needs near, as sites name them under holds',
+      }),
       session: object({ life: ref('duration') }, { description: 'how long a session stays at most; absent: 30m' }),
     },
     { required: ['whenHubwardIsDown'] },

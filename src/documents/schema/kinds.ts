@@ -3,6 +3,7 @@ import { envelope, fileName, type KindSchema } from './envelope.ts'
 import { FACT_SOURCES } from './fact-sources.ts'
 import { DEFS, type Schema } from './parts.ts'
 import { POLICY, POLICY_TEST } from './policy.ts'
+import { READINESS } from './readiness.ts'
 import { SITE } from './site.ts'
 
 /** Every kind of document. To add one, add its schema here and its reader in read-kinds.ts. */
@@ -11,6 +12,7 @@ export const KINDS = {
   ResidencyClass: RESIDENCY_CLASS,
   WorkloadClass: WORKLOAD_CLASS,
   Policy: POLICY,
+  Readiness: READINESS,
   PolicyTest: POLICY_TEST,
   FactSources: FACT_SOURCES,
 } as const satisfies Record<string, KindSchema>

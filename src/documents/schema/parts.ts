@@ -64,7 +64,7 @@ function only(actions: readonly string[], fields: readonly string[]): Schema {
   return {
     if: { properties: { action: { enum: actions } } },
     // biome-ignore lint/suspicious/noThenProperty: a JSON Schema keyword
-    then: { propertyNames: { enum: ['action', 'min', 'max', 'resume', 'alert', ...fields] } },
+    then: { propertyNames: { enum: ['action', 'min', 'max', 'resume', 'estimated', 'alert', ...fields] } },
   }
 }
 
@@ -110,6 +110,16 @@ export const DEFS = {
     pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})$',
     description: 'a time with its zone: 2026-12-01T22:00:00Z',
   },
+  day: {
+    type: 'string',
+    pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2}))?$',
+    description: 'a day, 2027-02-01, or a time with its zone, 2026-12-01T22:00:00Z',
+  },
+  dataName: {
+    type: 'string',
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$',
+    description: 'the name of data or of a service: vector-index/support',
+  },
   date: { type: 'string', pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', description: 'a date: 2027-02-01' },
   signal: { enum: signalNames, description: 'a signal of docs/reference/signals.md' },
   threshold: {
@@ -119,6 +129,10 @@ export const DEFS = {
       max: bound('the largest value that is still good'),
       min: bound('the smallest value that is still good'),
       resume: bound('the value that lifts the limit again; absent: 10 % inside it'),
+      estimated: {
+        type: 'boolean',
+        description: 'true: a guess, to be replaced by what is measured; validate lists it',
+      },
     },
     additionalProperties: false,
     oneOf: [{ type: 'boolean' }, { type: 'object', required: ['max'] }, { type: 'object', required: ['min'] }],

@@ -1,5 +1,5 @@
 import type { KindSchema } from './envelope.ts'
-import { DEFS, object, oneOrMore, ref } from './parts.ts'
+import { DEFS, listOf, object, oneOrMore, ref } from './parts.ts'
 
 const band = {
   ...DEFS.band,
@@ -8,6 +8,7 @@ const band = {
     max: { type: 'number', description: 'the step holds up to here' },
     min: { type: 'number', description: 'the step holds from here on' },
     resume: { type: 'number', description: 'where it holds again after it was left; absent: 10 % inside' },
+    estimated: { type: 'boolean', description: 'true: the bound is a guess; validate lists it' },
   },
 }
 
@@ -37,6 +38,10 @@ export const POLICY: KindSchema = {
           cooling: oneOrMore(word, 'one kind of cooling, or a list of them'),
         }),
         signals: { type: 'object', propertyNames: ref('signal'), additionalProperties: ref('threshold') },
+        readiness: {
+          enum: ['green', 'amber'],
+          description: 'the worst readiness that will do; absent: what the Readiness documents admit',
+        },
       }),
       bands: {
         type: 'object',
@@ -65,6 +70,18 @@ export const POLICY: KindSchema = {
         properties: { nearest: { type: 'integer', minimum: 1, maximum: 100 } },
         additionalProperties: false,
         required: ['nearest'],
+      },
+      keepRoom: {
+        type: 'array',
+        description: 'room kept for some tiers: other requests go on before the site is full',
+        items: object(
+          {
+            site: ref('targetRef'),
+            pct: { type: 'number', exclusiveMinimum: 0, maximum: 100, description: 'the share of its capacity' },
+            tiers: listOf(word, { minItems: 1, description: 'values of the fact tier: premium' }),
+          },
+          { required: ['site', 'pct', 'tiers'] },
+        ),
       },
       session: { enum: ['sticky', 'none'], description: 'absent: none' },
       timers: object({
