@@ -121,6 +121,7 @@ function badKey(located: Located, path: FieldPath, error: ErrorObject, says: str
     if (allowed.length > 20) {
       return /\/anyOf\//.test(error.schemaPath) ? null : unknownSignal(located, path, 'key', name)
     }
+    if (!allowed.includes('action')) return unknownField(located, path, allowed)
     // The names that an action may carry, by what it is.
     const fields = allowed.filter((name) => Object.hasOwn((error.data ?? {}) as object, name) || isActionField(name))
     return unknownField(located, path, fields, 'does not belong to this action')

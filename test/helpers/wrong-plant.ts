@@ -146,6 +146,20 @@ export const WRONG_OF_PLANT: readonly Wrong[] = [
     says: /put it under queue/,
   },
   {
+    what: 'an unknown dimension',
+    points: 'colling',
+    code: 'schema/unknown-field',
+    text: ready('limits: { colling: { leak.detected: { red: false } } }'),
+    says: /did you mean "cooling".*\n.*power/,
+  },
+  {
+    what: 'a word that admits nobody knows',
+    points: 'some',
+    code: 'schema/bad-value',
+    text: ready('admits: { power: { red: some } }'),
+    says: /all, none, or/,
+  },
+  {
     what: 'readiness by a link',
     points: 'client.rtt_p95_ms',
     code: 'readiness/dimension',

@@ -3,7 +3,7 @@ import type { KindSchema } from './envelope.ts'
 import { DEFS, listOf, object, ref, type Schema } from './parts.ts'
 
 /** The dimensions that signals make amber or red; observability and procedures are judged by what is there and when. */
-export const SIGNAL_DIMENSIONS = DIMENSIONS.filter((name) => name !== 'observability' && name !== 'procedures')
+const SIGNAL_DIMENSIONS = DIMENSIONS.filter((name) => name !== 'observability' && name !== 'procedures')
 
 const limit = object(
   {
@@ -34,7 +34,12 @@ const admits: Schema = {
 
 const states = object({ amber: admits, red: admits, unknown: admits })
 
-const by = (names: readonly Dimension[], schema: Schema) => Object.fromEntries(names.map((name) => [name, schema]))
+const byDimension = (names: readonly Dimension[], schema: Schema, description: string): Schema => ({
+  type: 'object',
+  description,
+  propertyNames: { enum: names },
+  additionalProperties: schema,
+})
 
 /** What makes a target amber or red, and whom each state lets in. */
 export const READINESS: KindSchema = {
@@ -43,10 +48,12 @@ export const READINESS: KindSchema = {
   spec: object({
     sites: listOf(ref('name'), { minItems: 1, description: 'absent: all sites' }),
     classes: listOf(ref('name'), { minItems: 1, description: 'absent: all classes' }),
-    limits: object(by(SIGNAL_DIMENSIONS, limits), {
-      description: 'limits by dimension; a signal named here replaces what a less particular document says of it',
-    }),
-    admits: object(by(DIMENSIONS, states), { description: 'whom each state of a dimension lets in' }),
+    limits: byDimension(
+      SIGNAL_DIMENSIONS,
+      limits,
+      'limits by dimension and signal; a signal named here replaces what a less particular document says of it',
+    ),
+    admits: byDimension(DIMENSIONS, states, 'whom each state of a dimension lets in'),
     gameDayMax: {
       ...DEFS.duration,
       description: 'how long ago the last game day may be before procedures are amber; absent: 180d',
