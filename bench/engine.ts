@@ -14,7 +14,8 @@ export interface EngineRow {
   readonly p99Us: number
 }
 
-const NOW = 1_800_000_000_000
+/** The time at which every bench begins. */
+export const NOW = 1_800_000_000_000
 
 const setOf = (sites: number, policies: number, cluster?: string): DocumentSet => ({
   sites: Array.from(
@@ -34,6 +35,9 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
         },
       ],
       maintenance: [],
+      powerBudgetMw: 10,
+      derating: { designPue: 1.15, designAmbientC: 32 },
+      loops: [{ name: 'cdu-1', capacityKw: 1_000, ratedFlowLpm: 1_000, supplyLimitC: 40, designSupplyC: 28 }],
     }),
   ),
   residencies: [{ metadata: { name: 'eu' }, allows: ['EU'], default: { sites: ['s0'] } }],

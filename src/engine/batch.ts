@@ -1,17 +1,8 @@
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
-import { columnKey } from '../model/signal.ts'
-import type { Column, GateRow, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
-import {
-  type Draft,
-  draftColumn,
-  draftGate,
-  draftHeld,
-  emptyColumn,
-  foldAgeMs,
-  holdValue,
-  isInsufficient,
-} from './columns.ts'
+import { columnKey, signalOf } from '../model/signal.ts'
+import type { Column, GateRow, GateSpec, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import { type Draft, draftGate, draftHeld, emptyColumn, foldAgeMs, holdValue, movesHeld } from './columns.ts'
 import { crosses, emptyGate, type GateCell, type GateSpecByKey, gateKey, onSample } from './gates.ts'
 import type { Programs } from './programs.ts'
 import { settleTargets } from './settle.ts'
@@ -30,6 +21,35 @@ export interface Incoming {
   readonly until: EpochMs
 }
 
+/** What a batch works on for one column: its draft, and the gates and ranked columns that hang on it. */
+interface Slot {
+  readonly column: Draft<Column>
+  readonly gates: { readonly key: string; readonly spec: GateSpec; row: GateRow | undefined; isDraft: boolean }[]
+  readonly helds: { readonly key: string; column: HeldColumn; isDraft: boolean }[]
+  readonly countMin: number | undefined
+  readonly ageMs: number
+  readonly mayBeRed: boolean
+}
+
+const shared = new WeakMap<Draft<Column>, Set<string>>()
+
+/** The list of a column to be written to: copied at the first time. */
+const owned = <Name extends 'count' | 'dispatchedBefore' | 'source' | 'until' | 'noise'>(
+  column: Draft<Column>,
+  name: Name,
+): Draft<Column>[Name] => {
+  let mine = shared.get(column)
+  if (mine === undefined) {
+    mine = new Set()
+    shared.set(column, mine)
+  }
+  if (!mine.has(name)) {
+    mine.add(name)
+    ;(column as Record<string, unknown>)[name] = column[name].slice()
+  }
+  return column[name]
+}
+
 /** How fast the noise measure follows, by sample: about the last twenty count. */
 const NOISE_WEIGHT = 0.1
 
@@ -43,9 +63,7 @@ export class Batch {
   readonly now: EpochMs
   readonly events: Event[]
   readonly touched = new Set<number>()
-  readonly #columns = new Map<string, Draft<Column>>()
-  readonly #gates = new Map<string, Draft<GateRow>>()
-  readonly #helds = new Map<string, Draft<HeldColumn>>()
+  readonly #slots = new Map<string, Slot>()
   readonly #bySignal: BySignal
   #health: HealthRow[] | undefined
 
@@ -65,111 +83,121 @@ export class Batch {
 
   /** Has a column of this signal a newer value there? */
   isOlder(key: string, index: number, at: EpochMs): boolean {
-    return at < ((this.#columns.get(key) ?? this.data.columns[key])?.at[index] ?? 0)
+    return at < ((this.#slots.get(key)?.column ?? this.data.columns[key])?.at[index] ?? 0)
   }
 
   /** Takes a value back that has run out: the signal is missing there, and red by it no more. */
   forget(signal: string, index: number): void {
-    const column = this.#column(signal)
+    const { column } = this.#slot(signal, signal)
     column.at[index] = 0
-    column.until[index] = 0
+    if (column.until[index] !== 0) owned(column, 'until')[index] = 0
     this.#red(signal, index, undefined)
   }
 
   /** Writes a value for one target, and moves what hangs on it. */
   put(index: number, incoming: Incoming): void {
-    const { signal, model, from, at, count } = incoming
+    const { signal, model, from, value, at, count } = incoming
     const { now } = this
-    const column = this.#column(columnKey(signal, model, from))
+    const slot = this.#slot(columnKey(signal, model, from), signal, model, from)
+    const { column } = slot
     const before = column.at[index]!
-    const { value } = incoming
-    if (before > 0)
-      column.noise[index]! += NOISE_WEIGHT * (Math.abs(value - column.value[index]!) - column.noise[index]!)
+    if (before > 0) {
+      const moved = NOISE_WEIGHT * (Math.abs(value - column.value[index]!) - column.noise[index]!)
+      if (moved !== 0) owned(column, 'noise')[index]! += moved
+    }
     column.value[index] = value
     column.at[index] = at
-    column.count[index] = count
-    column.dispatchedBefore[index] = incoming.dispatchedBefore
-    column.source[index] = incoming.source
-    column.until[index] = incoming.until
-    if (from !== undefined) return
-    const how = {
-      first: before === 0,
-      gap: before > 0 && now - before > foldAgeMs(signal),
-      insufficient: isInsufficient(signal, count),
-    }
-    for (const base of this.#bySignal.gates.get(signal) ?? []) {
-      const spec = model === undefined ? base.spec : { ...base.spec, model }
-      const name = model === undefined ? base.key : gateKey(spec)
-      const known = this.#gates.get(name) ?? this.data.gates[name]
+    // The rest is nearly always what it was: a list that nothing is written to is shared with the snapshot before.
+    if (column.count[index] !== count) owned(column, 'count')[index] = count
+    if (column.dispatchedBefore[index] !== incoming.dispatchedBefore)
+      owned(column, 'dispatchedBefore')[index] = incoming.dispatchedBefore
+    if (column.source[index] !== incoming.source) owned(column, 'source')[index] = incoming.source
+    if (column.until[index] !== incoming.until) owned(column, 'until')[index] = incoming.until
+    const insufficient = slot.countMin !== undefined && count >= 0 && count < slot.countMin
+    for (const gate of slot.gates) {
+      const { row, spec } = gate
       // A gate that passes and goes on passing has nothing to write: nearly all of them, at nearly every sample.
-      const passes = known === undefined || (known.failed[index] === 0 && known.crossedAt[index] === 0)
-      if (passes && (how.insufficient || !crosses(spec.op, spec.limit, value))) continue
-      const row = this.#gate(name, known ?? emptyGate(spec, this.data.targets.length))
-      stepGate(row, name, index, this.data.targets[index]!, now, this.events, value, (cell) =>
-        onSample(cell, spec, value, now, how),
+      const passes = row === undefined || (row.failed[index] === 0 && row.crossedAt[index] === 0)
+      if (passes && (insufficient || !crosses(spec.op, spec.limit, value))) continue
+      if (!gate.isDraft) {
+        gate.row = draftGate(row ?? emptyGate(spec, this.data.targets.length))
+        gate.isDraft = true
+      }
+      const how = { first: before === 0, gap: before > 0 && now - before > slot.ageMs, insufficient }
+      stepGate(
+        gate.row as Draft<GateRow>,
+        gate.key,
+        index,
+        this.data.targets[index]!,
+        now,
+        this.events,
+        value,
+        (cell) => onSample(cell, spec, value, now, how),
       )
     }
-    if (model !== undefined) return
-    for (const name of this.#bySignal.held.get(signal) ?? []) holdValue(this.#held(name), index, value, now)
-    this.#red(signal, index, value)
+    for (const held of slot.helds) {
+      if (!movesHeld(held.column, index, value)) continue
+      if (!held.isDraft) {
+        held.column = draftHeld(held.column)
+        held.isDraft = true
+      }
+      holdValue(held.column as Draft<HeldColumn>, index, value, now)
+    }
+    if (slot.mayBeRed) this.#red(signal, index, value)
   }
 
   /** The data with all that was put. */
   result(): SnapshotData {
-    const { data } = this
-    const columns = this.#columns.size === 0 ? data.columns : { ...data.columns, ...Object.fromEntries(this.#columns) }
+    const { data, programs, now, events } = this
+    const columns: Record<string, Column> = { ...data.columns }
+    const gates: Record<string, GateRow> = { ...data.gates }
+    const held: Record<string, HeldColumn> = { ...data.held }
+    for (const [key, slot] of this.#slots) {
+      columns[key] = slot.column
+      for (const gate of slot.gates) if (gate.isDraft) gates[gate.key] = gate.row!
+      for (const one of slot.helds) if (one.isDraft) held[one.key] = one.column
+    }
+    const rows = this.#health ?? data.health
     const health =
-      this.touched.size === 0
-        ? (this.#health ?? data.health)
-        : settleTargets(
-            this.#health ?? data.health,
-            this.touched,
-            data.targets,
-            this.programs,
-            columns,
-            this.now,
-            this.events,
-          )
-    return {
-      ...data,
-      columns,
-      gates: this.#gates.size === 0 ? data.gates : { ...data.gates, ...Object.fromEntries(this.#gates) },
-      held: this.#helds.size === 0 ? data.held : { ...data.held, ...Object.fromEntries(this.#helds) },
-      health,
-    }
+      this.touched.size === 0 ? rows : settleTargets(rows, this.touched, data.targets, programs, columns, now, events)
+    return { ...data, columns, gates, held, health }
   }
 
-  #column(key: string): Draft<Column> {
-    let column = this.#columns.get(key)
-    if (column === undefined) {
-      const known = this.data.columns[key]
-      column = known === undefined ? (emptyColumn(this.data.targets.length) as Draft<Column>) : draftColumn(known)
-      this.#columns.set(key, column)
+  #slot(key: string, signal: string, model?: string, from?: string): Slot {
+    const known = this.#slots.get(key)
+    if (known !== undefined) return known
+    const { data } = this
+    const column = data.columns[key] ?? emptyColumn(data.targets.length)
+    const bases = from === undefined ? (this.#bySignal.gates.get(signal) ?? []) : []
+    const slot: Slot = {
+      column: { ...(column as Draft<Column>), value: column.value.slice(), at: column.at.slice() },
+      gates: bases.map((base) => {
+        const spec = model === undefined ? base.spec : { ...base.spec, model }
+        const name = model === undefined ? base.key : gateKey(spec)
+        return { key: name, spec, row: data.gates[name], isDraft: false }
+      }),
+      helds:
+        model !== undefined || from !== undefined
+          ? []
+          : (this.#bySignal.held.get(signal) ?? []).map((name) => ({
+              key: name,
+              column: data.held[name]!,
+              isDraft: false,
+            })),
+      countMin: signalOf(signal)?.countMin,
+      ageMs: foldAgeMs(signal),
+      mayBeRed: model === undefined && (signal === 'maintenance.active' || this.#bySignal.red.has(signal)),
     }
-    return column
-  }
-
-  #gate(name: string, known: GateRow): Draft<GateRow> {
-    let row = this.#gates.get(name)
-    if (row === undefined) {
-      row = draftGate(known)
-      this.#gates.set(name, row)
-    }
-    return row
-  }
-
-  #held(name: string): Draft<HeldColumn> {
-    let held = this.#helds.get(name)
-    if (held === undefined) {
-      held = draftHeld(this.data.held[name]!)
-      this.#helds.set(name, held)
-    }
-    return held
+    this.#slots.set(key, slot)
+    return slot
   }
 
   /** Red by safety acts on each value as it is, and at once; undefined: nothing is known any more. */
   #red(signal: string, index: number, value: number | undefined): void {
-    if (signal === 'maintenance.active') this.touched.add(index)
+    if (signal === 'maintenance.active') {
+      this.touched.add(index)
+      return
+    }
     const limits = this.programs.redLimits[index]?.get(signal)
     if (limits === undefined) return
     const red = (this.#health ?? this.data.health)[index]!.red
@@ -236,6 +264,8 @@ export const stepGate = (
 interface BySignal {
   readonly gates: ReadonlyMap<string, readonly GateSpecByKey[]>
   readonly held: ReadonlyMap<string, readonly string[]>
+  /** Signals that make some target red. */
+  readonly red: ReadonlySet<string>
 }
 
 const grouped = new WeakMap<Programs['gateSpecs'], BySignal>()
@@ -249,7 +279,8 @@ const bySignal = (programs: Programs): BySignal => {
       gates.set(spec.signal, [...(gates.get(spec.signal) ?? []), { key, spec }])
     const held = new Map<string, string[]>()
     for (const [key, spec] of programs.heldSpecs) held.set(spec.signal, [...(held.get(spec.signal) ?? []), key])
-    known = { gates, held }
+    const red = new Set(programs.redLimits.flatMap((limits) => [...limits.keys()]))
+    known = { gates, held, red }
     grouped.set(programs.gateSpecs, known)
   }
   return known

@@ -24,17 +24,6 @@ export const emptyHeld = (spec: Omit<HeldColumn, 'value' | 'leftAt'>, size: numb
 /** An object whose arrays may be written. */
 export type Draft<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] }
 
-/** A copy of a column that may be written. */
-export const draftColumn = (column: Column): Draft<Column> => ({
-  value: column.value.slice(),
-  at: column.at.slice(),
-  count: column.count.slice(),
-  dispatchedBefore: column.dispatchedBefore.slice(),
-  source: column.source.slice(),
-  until: column.until.slice(),
-  noise: column.noise.slice(),
-})
-
 /** A copy of a gate's row that may be written. */
 export const draftGate = (row: GateRow): Draft<GateRow> => ({
   spec: row.spec,
@@ -52,6 +41,13 @@ export const draftHeld = (column: HeldColumn): Draft<HeldColumn> => ({
   value: column.value.slice(),
   leftAt: column.leftAt.slice(),
 })
+
+/** Would this raw value write anything to the ranked column? */
+export const movesHeld = (column: HeldColumn, index: number, value: number): boolean => {
+  const held = column.value[index]!
+  if (held === null || column.leftAt[index] !== 0) return true
+  return Math.abs(value - held) > Math.max(column.within, (Math.abs(held) * column.withinPct) / 100)
+}
 
 /** The ranked column after a raw value: it follows at once where it held nothing, else only when the value has been outside the tolerance for stableFor. */
 export const holdValue = (column: Draft<HeldColumn>, index: number, value: number, now: EpochMs): void => {

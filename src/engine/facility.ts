@@ -1,6 +1,6 @@
 import type { CoolantLoop, Site } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
-import { signalOf } from '../model/signal.ts'
+import { SIGNALS, signalOf } from '../model/signal.ts'
 import type { Spoken } from '../model/snapshot.ts'
 
 /*
@@ -27,7 +27,7 @@ const INPUTS: ReadonlySet<string> = new Set([
 ])
 
 /** The signals that the engine works out, in the order in which they are worked out. */
-export const DERIVED = [
+const DERIVED = [
   'derating.ratio',
   'power.headroom_mw',
   'power.headroom_pct',
@@ -36,12 +36,22 @@ export const DERIVED = [
   'cooling.headroom_kw',
 ] as const
 
-/** Is a signal kept by place, because several places meet in it or others are worked out of it? */
-export const isPlaced = (signal: string): boolean => signalOf(signal)?.tightest === true || INPUTS.has(signal)
+/** Signals that are kept by place, because several places meet in them or others are worked out of them. */
+export const PLACED: ReadonlySet<string> = new Set(
+  Object.keys(SIGNALS).filter((signal) => signalOf(signal)?.tightest === true || INPUTS.has(signal)),
+)
 
-/** The signals whose values may move when this one has: itself, and what is worked out of it. */
-export const touchedBy = (signal: string): readonly string[] =>
-  INPUTS.has(signal) || (DERIVED as readonly string[]).includes(signal) ? [signal, ...DERIVED] : [signal]
+const POWER = ['power.headroom_mw', 'power.headroom_pct'] as const
+
+/** What is worked out of each signal, beside its own value; what shrinks the plant moves everything. */
+export const FOLLOWS: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ...['pue.ratio', 'cop.ratio', 'ambient.temperature_c', 'derating.ratio'].map((signal) => [signal, DERIVED] as const),
+  ...['power.draw_mw', 'grid.import_limit_mw', ...POWER].map((signal) => [signal, POWER] as const),
+  ['cooling.supply_c', ['cooling.margin_c', 'cooling.margin_pct']],
+  ['cooling.heat_kw', ['cooling.margin_pct', 'cooling.headroom_kw']],
+  ['cooling.capacity_kw', ['cooling.margin_pct', 'cooling.headroom_kw']],
+  ['cooling.flow_lpm', ['cooling.margin_pct']],
+])
 
 /** The place of a sample: the site as a whole, one of its loops, or a pool. */
 export const placeOf = (pool: string | undefined, loop: string | undefined): string =>
@@ -52,8 +62,13 @@ export const loopsOf = (site: Site, pool: string): readonly CoolantLoop[] =>
   (site.loops ?? []).filter((loop) => loop.pools === undefined || loop.pools.includes(pool))
 
 /** The value of a signal for one pool: the worst of what its places say and of what follows from them; undefined: nothing known. */
-export const effective = (site: Site, spoken: SpokenOfSite, signal: string, pool: string): Spoken | undefined => {
-  const loops = loopsOf(site, pool)
+export const effective = (
+  site: Site,
+  spoken: SpokenOfSite,
+  signal: string,
+  pool: string,
+  loops: readonly CoolantLoop[],
+): Spoken | undefined => {
   const said = direct(spoken, signal, pool, loops)
   switch (signal) {
     case 'derating.ratio': {

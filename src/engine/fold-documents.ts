@@ -1,4 +1,4 @@
-import { type DocumentSet, EMPTY_SET, policyRef } from '../model/documents.ts'
+import { type DocumentSet, EMPTY_SET, policyRef, type Site } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { columnKey } from '../model/signal.ts'
@@ -55,11 +55,13 @@ export const foldDocuments = (
     held: keepHeld(old.held, from, columns, targets.length, programs),
   }
   // A budget, a loop or a derating may have changed: what is worked out of them is worked out again.
-  const speaking = new Speaking(old.spoken)
-  for (const [site, said] of Object.entries(old.spoken)) speaking.replace(site, withoutLost(said, programs, site))
+  const sites = [...programs.sites.keys()]
+  const spoken = sites.map((name) => old.spoken[old.sites.indexOf(name)] ?? {})
+  const speaking = new Speaking(spoken, programs)
+  for (const [at, name] of sites.entries()) speaking.replace(at, withoutLost(spoken[at]!, programs.sites.get(name)!))
   const batch = new Batch(data, programs, now, events)
   speaking.settle(batch)
-  return { data: { ...batch.result(), spoken: speaking.spoken, series: keepSeries(old, programs) }, programs }
+  return { data: { ...batch.result(), sites, spoken: speaking.spoken, series: keepSeries(old, programs) }, programs }
 }
 
 /** Red limits may have moved: what is red is judged by the values of now. */
@@ -79,9 +81,7 @@ const redAnew = (
   })
 
 /** What a site has said without the places that it no longer has. */
-const withoutLost = (said: SpokenOfSite, programs: Programs, site: string): SpokenOfSite => {
-  const doc = programs.sites.get(site)
-  if (doc === undefined) return {}
+const withoutLost = (said: SpokenOfSite, doc: Site): SpokenOfSite => {
   const places = new Set([
     '',
     ...doc.pools.map((pool) => `pool:${pool.name}`),

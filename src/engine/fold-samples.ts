@@ -1,12 +1,12 @@
 import type { Event, SampleRefusal } from '../model/event.ts'
-import type { EpochMs, SiteName } from '../model/names.ts'
+import type { EpochMs } from '../model/names.ts'
 import type { Heartbeat, Sample, Series } from '../model/sample.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
 import type { Signal } from '../model/signal-row.ts'
 import type { SnapshotData, Spoken } from '../model/snapshot.ts'
 import { Batch } from './batch.ts'
 import { foldAgeMs } from './columns.ts'
-import { effective, isPlaced, placeOf, type SpokenOfSite, touchedBy } from './facility.ts'
+import { effective, FOLLOWS, loopsOf, PLACED, placeOf, type SpokenOfSite } from './facility.ts'
 import { onHeartbeat } from './health.ts'
 import type { Programs } from './programs.ts'
 import { runningOf, seriesKey } from './series.ts'
@@ -25,7 +25,7 @@ export const foldSamples = (
   events: Event[],
 ): SnapshotData => {
   const batch = new Batch(data, programs, now, events)
-  const speaking = new Speaking(data.spoken)
+  const speaking = new Speaking(data.spoken, programs)
   const refusals = new Map<string, { sample: Sample; why: SampleRefusal; count: number }>()
   let allSeries = data.series
   if (series.length > 0) {
@@ -63,7 +63,7 @@ const take = (batch: Batch, speaking: Speaking, sample: Sample, now: EpochMs): S
   const why = refusalOf(row, sample, now)
   if (why !== undefined) return why
   if (loop !== undefined && !programs.sites.get(site)!.loops?.some(({ name }) => name === loop)) return 'unknown-loop'
-  if (isPlaced(signal) && model === undefined && from === undefined) {
+  if (PLACED.has(signal) && model === undefined && from === undefined) {
     return speaking.say(sample, placeOf(pool, loop)) ? undefined : 'out-of-order'
   }
   const key = columnKey(signal, model, from)
@@ -90,46 +90,50 @@ const take = (batch: Batch, speaking: Speaking, sample: Sample, now: EpochMs): S
 /** What the places of sites say, with what a batch adds to it; `settle` works out the targets' values. */
 export class Speaking {
   spoken: SnapshotData['spoken']
+  readonly #programs: Programs
   readonly #before: SnapshotData['spoken']
-  readonly #dirty = new Map<SiteName, Set<string>>()
+  readonly #dirty = new Map<number, Set<string>>()
   readonly #mine = new Set<unknown>()
 
-  constructor(spoken: SnapshotData['spoken']) {
+  constructor(spoken: SnapshotData['spoken'], programs: Programs) {
     this.spoken = spoken
     this.#before = spoken
+    this.#programs = programs
   }
 
   /** Notes what a place says; false: it said something newer before. */
   say({ signal, site, value, at, source, validUntil }: Sample, place: string): boolean {
-    const said = this.spoken[site]?.[signal]?.[place]
+    const index = this.#programs.siteIndex.get(site)!
+    const said = this.spoken[index]?.[signal]?.[place]
     if (said !== undefined && at < said.at) return false
-    const places = this.#places(site, signal)
     const heard = smoothed(signal, said, value, at)
-    places[place] =
+    this.#places(index, signal)[place] =
       validUntil === undefined ? { value: heard, at, source } : { value: heard, at, source, until: validUntil }
-    this.#mark(site, signal)
+    this.#mark(index).add(signal)
     return true
   }
 
   /** Replaces all that a site has said, and has everything worked out anew that is or was part of it. */
-  replace(site: SiteName, said: SpokenOfSite): void {
-    const old = this.spoken[site] ?? {}
-    const sites = this.#sites()
-    sites[site] = said
-    for (const signal of [...Object.keys(old), ...Object.keys(said)]) this.#mark(site, signal)
+  replace(index: number, said: SpokenOfSite): void {
+    const old = this.spoken[index] ?? {}
+    this.#sites()[index] = said
+    const marked = this.#mark(index)
+    for (const signal of Object.keys(old)) marked.add(signal)
+    for (const signal of Object.keys(said)) marked.add(signal)
   }
 
   /** Puts the values that follow into the batch. */
   settle(batch: Batch): void {
     const { programs } = batch
-    for (const [name, signals] of this.#dirty) {
-      const site = programs.sites.get(name)
-      if (site === undefined) continue
-      const said = this.spoken[name]!
-      const touched = new Set([...signals].flatMap(touchedBy))
-      for (const index of programs.bySite.get(name) ?? []) {
-        for (const signal of touched) {
-          const value = effective(site, said, signal, programs.targets[index]!.pool)
+    for (const [at, signals] of this.#dirty) {
+      const said = this.spoken[at]!
+      // Adding to a set while going through it goes through what was added too; what follows from a signal follows once.
+      for (const signal of signals) for (const next of FOLLOWS.get(signal) ?? []) signals.add(next)
+      for (const index of programs.bySite.get(batch.data.sites[at] ?? '') ?? []) {
+        const { doc, pool } = programs.targets[index]!
+        const loops = loopsOf(doc, pool)
+        for (const signal of signals) {
+          const value = effective(doc, said, signal, pool, loops)
           if (value !== undefined) batch.put(index, incomingOf(signal, value))
           else if ((batch.data.columns[signal]?.at[index] ?? 0) > 0) batch.forget(signal, index)
         }
@@ -137,24 +141,27 @@ export class Speaking {
     }
   }
 
-  #mark(site: SiteName, signal: string): void {
-    const known = this.#dirty.get(site)
-    if (known === undefined) this.#dirty.set(site, new Set([signal]))
-    else known.add(signal)
+  #mark(index: number): Set<string> {
+    let known = this.#dirty.get(index)
+    if (known === undefined) {
+      known = new Set()
+      this.#dirty.set(index, known)
+    }
+    return known
   }
 
-  #sites(): Record<SiteName, SpokenOfSite> {
-    if (this.spoken === this.#before) this.spoken = { ...this.#before }
-    return this.spoken as Record<SiteName, SpokenOfSite>
+  #sites(): SpokenOfSite[] {
+    if (this.spoken === this.#before) this.spoken = this.#before.slice()
+    return this.spoken as SpokenOfSite[]
   }
 
-  #places(site: SiteName, signal: string): Record<string, Spoken> {
+  #places(index: number, signal: string): Record<string, Spoken> {
     const sites = this.#sites()
-    let signals = sites[site] as Record<string, Record<string, Spoken>> | undefined
+    let signals = sites[index] as Record<string, Record<string, Spoken>> | undefined
     if (signals === undefined || !this.#mine.has(signals)) {
       signals = { ...signals }
       this.#mine.add(signals)
-      sites[site] = signals
+      sites[index] = signals
     }
     let places = signals[signal]
     if (places === undefined || !this.#mine.has(places)) {

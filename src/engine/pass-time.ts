@@ -82,11 +82,11 @@ const runSeries = (data: SnapshotData, programs: Programs, now: EpochMs, events:
 /** What said until when it holds, of signals that have no age of their own, is forgotten past that. */
 const expire = (data: SnapshotData, programs: Programs, now: EpochMs, events: Event[]): SnapshotData => {
   let speaking: Speaking | undefined
-  for (const [site, said] of Object.entries(data.spoken)) {
+  for (const [at, said] of data.spoken.entries()) {
     const left = unexpired(said, now)
     if (left === said) continue
-    speaking ??= new Speaking(data.spoken)
-    speaking.replace(site, left)
+    speaking ??= new Speaking(data.spoken, programs)
+    speaking.replace(at, left)
   }
   if (speaking === undefined) return data
   const batch = new Batch(data, programs, now, events)

@@ -104,6 +104,8 @@ export interface Programs {
   readonly policies: ReadonlyMap<PolicyRef, PolicyProgram>
   readonly residencies: ReadonlyMap<string, ResidencyClass>
   readonly sites: ReadonlyMap<string, Site>
+  /** A site's place in `data.sites` and `data.spoken`. */
+  readonly siteIndex: ReadonlyMap<string, number>
   /** By target: what the readiness documents say of all classes alike. */
   readonly readiness: readonly ReadinessProgram[]
   /** By target: the limits past which a safety signal makes it red, whatever the class. */
@@ -322,6 +324,7 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
     indexOf,
     bySite,
     sites: new Map(set.sites.map((site) => [site.metadata.name, site])),
+    siteIndex: new Map(set.sites.map((site, index) => [site.metadata.name, index])),
     readiness: shared,
     redLimits: shared.map((program) => redLimits.get(program)!),
     classes,

@@ -9,8 +9,9 @@ export const SIGNALS = { ...SERVING_SIGNALS, ...FACILITY_SIGNALS } as const sati
 export type SignalName = keyof typeof SIGNALS
 
 /** The row of a signal, or undefined for a name that is not in the table. */
-export const signalOf = (name: string): Signal | undefined =>
-  Object.hasOwn(SIGNALS, name) ? SIGNALS[name as SignalName] : undefined
+export const signalOf = (name: string): Signal | undefined => ROWS.get(name)
+
+const ROWS: ReadonlyMap<string, Signal> = new Map(Object.entries(SIGNALS))
 
 /**
  * Where the values of a signal are kept: the signal alone, the signal for one model (`itl.p95_ms|llama-3.1-70b`), or for

@@ -141,8 +141,10 @@ export interface SnapshotData {
   readonly columns: Readonly<Record<string, Column>>
   readonly gates: Readonly<Record<string, GateRow>>
   readonly held: Readonly<Record<string, HeldColumn>>
+  /** All sites, in the order of `spoken`. */
+  readonly sites: readonly SiteName[]
   /** By site, signal and place (`''` the site, `loop:cdu-1`, `pool:h100`): what the columns of such signals are made of. */
-  readonly spoken: Readonly<Record<SiteName, Readonly<Record<string, Readonly<Record<string, Spoken>>>>>>
+  readonly spoken: readonly Readonly<Record<string, Readonly<Record<string, Spoken>>>>[]
   /** Values ahead of time, by `signal|site|pool`. */
   readonly series: Readonly<Record<string, Series>>
   /** What admitted jobs hold, by id. */

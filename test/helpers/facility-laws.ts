@@ -93,7 +93,7 @@ export const facilityLaws = (t: Test): void => {
     say(world, { 'power.draw_mw': 6 })
     say(world, { 'grid.import_limit_mw': 6.05, 'grid.emergency': 1 }, { validUntil: T0 + 5_000 })
     t.equal(seen(world, 'power.headroom_mw'), 0.05)
-    t.strictSame(world.snapshot.data.health[0]!.red, ['power.headroom_pct', 'grid.emergency'], 'red at once')
+    t.strictSame(world.snapshot.data.health[0]!.red.toSorted(), ['grid.emergency', 'power.headroom_pct'], 'red at once')
     t.equal(world.where(), 'deny', 'a class that is not critical is kept out')
     world.pass(6_000)
     t.equal(seen(world, 'power.headroom_mw'), 4, 'over')
