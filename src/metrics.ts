@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
-import { EDGES_SECONDS, Histogram, type Slot, Slots } from './metrics/slots.ts'
+import { EDGES_SECONDS, Histogram, OTHER, type Slot, Slots } from './metrics/slots.ts'
 import { type LabelsOf, METRICS, type MetricName, type MetricOf } from './metrics/table.ts'
 
 /** Numbers with labels at the moment of a scrape. */
@@ -11,7 +11,7 @@ export interface Metrics {
   /** Adds to a counter. */
   readonly add: <Name extends MetricOf<'counter'>>(name: Name, count: number, ...labels: LabelsOf<Name>) => void
   /** Counts a duration in milliseconds. */
-  readonly observeMs: (name: MetricOf<'histogram'>, ms: number) => void
+  readonly observeMs: <Name extends MetricOf<'histogram'>>(name: Name, ms: number, ...labels: LabelsOf<Name>) => void
   /** Has a counter or gauge read at every scrape, from what is counted elsewhere. */
   readonly read: <Name extends MetricOf<'counter' | 'gauge'>>(name: Name, read: () => Reading<Name>) => void
   /** What a counter has come to with these labels. */
@@ -45,7 +45,7 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
   const registry = new Registry()
   const known = new Map<string, ReadonlySet<string>>()
   const slots = new Map<string, Slots>()
-  const histograms = new Map<string, Histogram>()
+  const histograms = new Map<string, Histograms>()
   const readers = new Map<string, () => readonly (readonly [readonly string[], number])[]>()
   const rowsOf = (name: string): readonly Slot[] =>
     readers
@@ -56,7 +56,7 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
 
   for (const [name, row] of Object.entries(METRICS)) {
     const labels: readonly string[] = row.labels
-    if (row.type === 'histogram') histograms.set(name, new Histogram())
+    if (row.type === 'histogram') histograms.set(name, new Histograms(labels, 'scale' in row ? row.scale : 1))
     else if (row.type === 'counter') {
       const made = new Slots(labels, (label) => known.get(label))
       // A counter without labels is there from the start, at 0, so that its first rise can be seen.
@@ -71,7 +71,7 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
         type: row.type,
         values:
           row.type === 'histogram'
-            ? histogramValues(name, histograms.get(name)!)
+            ? histograms.get(name)!.values(name)
             : rowsOf(name).map((slot) => ({
                 labels: Object.fromEntries(labels.map((label, index) => [label, slot.labels[index] ?? ''])),
                 value: slot.value,
@@ -84,7 +84,11 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
 
   const metrics: Metrics = {
     add: (name, count, ...labels) => slots.get(name)!.add(count, ...(labels as readonly string[])),
-    observeMs: (name, ms) => histograms.get(name)!.observeMs(ms),
+    observeMs: (name, ms, ...labels) =>
+      histograms
+        .get(name)!
+        .of(labels as readonly string[])
+        .observeMs(ms),
     read: (name, read) => {
       readers.set(name, read as unknown as () => readonly (readonly [readonly string[], number])[])
     },
@@ -118,13 +122,47 @@ function withProcess(metrics: Metrics, registry: Registry): Metrics {
   }
 }
 
-function histogramValues(name: string, histogram: Histogram) {
-  const { cumulative, count, sumSeconds } = histogram.read()
-  const bucket = `${name}_bucket`
-  return [
-    ...cumulative.map((value, index) => ({ labels: { le: EDGES_SECONDS[index]! }, value, metricName: bucket })),
-    { labels: { le: '+Inf' }, value: count, metricName: bucket },
-    { labels: {}, value: sumSeconds, metricName: `${name}_sum` },
-    { labels: {}, value: count, metricName: `${name}_count` },
-  ]
+/** The histograms of one metric by its labels, whose values are those of tables and documents and therefore few. */
+class Histograms {
+  readonly #labels: readonly string[]
+  readonly #scale: number
+  readonly #byLabels = new Map<string, { readonly labels: readonly string[]; readonly histogram: Histogram }>()
+
+  constructor(labels: readonly string[], scale: number) {
+    this.#labels = labels
+    this.#scale = scale
+    if (labels.length === 0) this.of([])
+  }
+
+  of(labels: readonly string[]): Histogram {
+    const key = labels.length === 1 ? labels[0]! : labels.join('\n')
+    let known = this.#byLabels.get(key)
+    if (known === undefined) {
+      if (this.#byLabels.size >= SERIES_MAX) return this.of(labels.map(() => OTHER))
+      known = { labels, histogram: new Histogram(this.#scale) }
+      this.#byLabels.set(key, known)
+    }
+    return known.histogram
+  }
+
+  values(name: string) {
+    return [...this.#byLabels.values()].flatMap(({ labels, histogram }) => {
+      const own = Object.fromEntries(this.#labels.map((label, index) => [label, labels[index] ?? '']))
+      const { cumulative, count, sumSeconds } = histogram.read()
+      const bucket = `${name}_bucket`
+      return [
+        ...cumulative.map((value, index) => ({
+          labels: { ...own, le: EDGES_SECONDS[index]! * this.#scale },
+          value,
+          metricName: bucket,
+        })),
+        { labels: { ...own, le: '+Inf' }, value: count, metricName: bucket },
+        { labels: own, value: sumSeconds, metricName: `${name}_sum` },
+        { labels: own, value: count, metricName: `${name}_count` },
+      ]
+    })
+  }
 }
+
+/** Series of one histogram, beyond which all count as one. */
+const SERIES_MAX = 500

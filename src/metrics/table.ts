@@ -2,6 +2,8 @@
 export interface MetricRow {
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly labels: readonly string[]
+  /** Histograms of times that are no times of the request path: their edges are so many times larger. */
+  readonly scale?: number
   /** One line for the reference and for `# HELP`. */
   readonly says: string
 }
@@ -53,10 +55,42 @@ export const METRICS = {
     labels: ['class'],
     says: 'requests sent by the last good order because everything looked down',
   },
+  hubward_reservations_total: {
+    type: 'counter',
+    labels: ['class', 'result'],
+    says: 'reservations of admitted jobs: made, ended, aged-out, or refused because there are too many',
+  },
+  hubward_jobs: {
+    type: 'gauge',
+    labels: ['class', 'state', 'advice'],
+    says: 'admitted jobs by whether they have said that they run, and by what they are told',
+  },
+  hubward_reserved_mw: {
+    type: 'gauge',
+    labels: ['target'],
+    says: 'power that admitted jobs hold and have not said to draw yet',
+  },
+  hubward_job_advice_total: {
+    type: 'counter',
+    labels: ['class', 'advice', 'because'],
+    says: 'changes of what admitted jobs are told',
+  },
+  hubward_job_streams: { type: 'gauge', labels: [], says: "streams of jobs' events that are open" },
   hubward_stale_alerts_total: {
     type: 'counter',
     labels: ['class'],
     says: 'requests decided on stale signals in classes whose whenStale asks for an alert',
+  },
+  hubward_decision_signal_age_seconds: {
+    type: 'histogram',
+    labels: ['signal'],
+    scale: 1_000,
+    says: 'age of the required signals of the chosen target when the decision was made',
+  },
+  hubward_freshness_violations_total: {
+    type: 'counter',
+    labels: ['class', 'signal'],
+    says: 'decisions for which a required signal of a candidate was older than the class allows, or missing',
   },
   hubward_sessions_total: {
     type: 'counter',

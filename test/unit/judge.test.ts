@@ -8,7 +8,7 @@ import { compileFacts } from '../../src/request/facts.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createJudge } from '../../src/sidecar/judge.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
-import { max, policy, site, World, workload } from '../helpers/world.ts'
+import { max, min, policy, site, World, workload } from '../helpers/world.ts'
 
 const sources: FactSources = {
   metadata: { name: 'gateway' },
@@ -82,6 +82,23 @@ t.test('a hop tells the next hubward, and one that comes back is refused', async
   const first = judge(requestOf())
   t.type(first.extras!.hop, 'string')
   t.match(judge(requestOf({ [HEADERS.hop]: first.extras!.hop! })).decision, { action: 'deny', reason: 'hop-loop' })
+})
+
+t.test('the age of required signals is measured when a decision is made, and what is too old is counted', async (t) => {
+  const world = new World({
+    sites: [site('ams'), site('fra')],
+    policies: [policy([['ams'], ['fra']], { signals: { 'power.headroom_mw': min(1), 'queue.depth': max(40) } })],
+  })
+  world.samples({ fra: { 'power.headroom_mw': 3, 'queue.depth': 1 }, ams: { 'queue.depth': 1 } })
+  world.now += 4_000
+  const { judge, metrics } = judgeOf(world)
+  t.equal(judge(requestOf()).decision.action, 'route')
+  const text = await metrics.text()
+  t.match(text, 'hubward_decision_signal_age_seconds_sum{signal="power.headroom_mw"} 4\n', 'four seconds old')
+  t.match(text, 'hubward_decision_signal_age_seconds_bucket{signal="power.headroom_mw",le="6.291456"} 1\n')
+  t.match(text, 'hubward_decision_signal_age_seconds_bucket{signal="power.headroom_mw",le="3.145728"} 0\n')
+  t.equal(metrics.value('hubward_freshness_violations_total', 'chat', 'power.headroom_mw'), 1, 'missing at ams')
+  t.equal(metrics.value('hubward_freshness_violations_total', 'chat', 'queue.depth'), 0)
 })
 
 t.test('stale decisions are told only where the class asks for an alert; panic is told always', async (t) => {
