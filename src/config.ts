@@ -57,6 +57,7 @@ export interface Config {
     readonly hosts: readonly string[]
     readonly waitersMax: number
   }
+  readonly jobs: { readonly reservationLifeMs: number; readonly listenersMax: number }
   readonly feeds: FeedSettings['feeds']
   readonly envoyAdmin: FeedSettings['envoyAdmin']
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
@@ -140,7 +141,7 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
   const at = (path: string): string => resolve(base, path)
   const ms = (text: string): number => parseDuration(text) ?? 0
   const stateDir = at(written.stateDir)
-  const { overrides, journal, admin, geo, keys } = written
+  const { overrides, journal, admin, jobs, geo, keys } = written
   return {
     instance: written.instance ?? hostname(),
     stateDir,
@@ -178,6 +179,11 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
       ...(admin.tls === undefined ? {} : { tls: absolute(admin.tls, at) }),
       hosts: admin.hosts,
       waitersMax: admin.waitersMax,
+    },
+    jobs: {
+      // A second at least: what lasts no time would be held for nobody.
+      reservationLifeMs: Math.min(86_400_000, Math.max(1_000, ms(jobs.reservationLife))),
+      listenersMax: jobs.listenersMax,
     },
     ...feeds,
     geo: absolute(geo, at),

@@ -13,14 +13,16 @@ import { type Log, transitions } from './log.ts'
 import { shareOf } from './math/choice.ts'
 import { createMetrics } from './metrics.ts'
 import type { Change } from './model/change.ts'
+import type { Event } from './model/event.ts'
 import { problemText } from './model/problem.ts'
 import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
-import { createJudge, type Made } from './sidecar/judge.ts'
+import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { observe } from './sidecar/observe.ts'
+import { openJobs } from './sidecar/open-jobs.ts'
 import { recorder } from './sidecar/record.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
@@ -93,6 +95,13 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     onError: (error) => bug(error, 'journal'),
   })
   let admin: Awaited<ReturnType<typeof startAdmin>> | undefined
+  const told = (event: Event): void => {
+    // Refused samples can come with every scrape: they are counted, and the first of a kind is in the log.
+    if (event.kind !== 'samples-refused') journal.event(event)
+    countEvent(metrics, event)
+    logEvent(log, event, say)
+  }
+  const jobs = openJobs({ config, clock, store, tally, metrics, log, told, bug })
   store.subscribe((snapshot, events, change) => {
     if (change.kind === 'documents-accepted') {
       const set = mergeSets(snapshot.data.sets)
@@ -108,12 +117,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       metrics.know('target', snapshot.data.targets)
     }
     if (change.kind === 'overrides-accepted') metrics.add('hubward_source_changes_total', 1, change.source, 'accepted')
-    for (const event of events) {
-      // Refused samples can come with every scrape: they are counted, and the first of a kind is in the log.
-      if (event.kind !== 'samples-refused') journal.event(event)
-      countEvent(metrics, event)
-      logEvent(log, event, say)
-    }
+    for (const event of events) told(event)
+    jobs.changed(change, events)
     if (change.kind === 'documents-accepted' || change.kind === 'documents-refused') sources.lookAgain(change.source)
     admin?.changed()
   })
@@ -150,6 +155,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     journal,
     sessionKeys: session,
     hops,
+    admit: jobs.admit,
     onStale: (name: string) =>
       say(`stale ${name}`, 'stale', () =>
         log.error({ class: name }, 'required signals are stale: the class is served as its whenStale says'),
@@ -173,6 +179,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds: () => feeds,
     journal,
     active: () => server?.active() ?? 0,
+    streams: () => admin?.streams() ?? 0,
     ready: () => stage === 'serving',
     version,
     engine: ENGINE_VERSION,
@@ -186,6 +193,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     await admin?.close()
     await Promise.all([feeds.stop(), sources.stop()])
     geo.close()
+    await jobs.close()
     await journal.close()
     metrics.close()
   }
@@ -204,6 +212,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         ready: () => ({ ready: stage === 'serving', because: stage === 'serving' ? [] : [stage] }),
         siteReady: (site, className) => siteReady(store.current, tally, site, className, clock.now()),
         metrics,
+        jobs: jobs.view(createFactsJudge(judgeParts)),
       },
       { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
     )
@@ -214,6 +223,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     // Until Envoy has said which clusters it has, all would be taken to exist.
     if (config.envoyAdmin !== undefined) await clustersKnown(store, log)
     else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
+    jobs.restore()
     if (hasDocuments()) await warmUp(judgeParts, bug)
     server = await startEnvoyServer(config.listeners, handlers, (error) =>
       say('tls', error.message, () => log.warn(error.message)),

@@ -3,7 +3,11 @@ import type { EpochMs } from '../model/names.ts'
 import type { OverrideSet } from '../model/override.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import type { SourceStatus } from '../model/source.ts'
+import type { Handler } from './handler.ts'
+import { jobHandlers } from './job-handlers.ts'
+import type { JobsView } from './jobs-view.ts'
 import { LongPoll } from './long-poll.ts'
+import { problem } from './problem.ts'
 import { ROUTES, type RouteName } from './routes.ts'
 import { snapshotView } from './snapshot-view.ts'
 
@@ -24,10 +28,8 @@ export interface AdminView {
   /** Whether a site can take work of this class; undefined where there is no such site or class. */
   readonly siteReady: (site: string, className: string | undefined) => Readiness | undefined
   readonly metrics: { readonly text: () => Promise<string>; readonly contentType: string }
+  readonly jobs: JobsView
 }
-
-/** Answers one request; `known` says whether it brought a token, or needs none. */
-export type Handler = (request: FastifyRequest, reply: FastifyReply, known: boolean) => unknown
 
 /** The longest that anybody may wait for a snapshot. */
 const WAIT_MS_MAX = 60_000
@@ -40,7 +42,9 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
     waitersMax,
   })
   const details = (readiness: Readiness, known: boolean) => (known ? readiness : { ready: readiness.ready })
+  const jobs = jobHandlers(view.jobs, view.now)
   const handlers: Record<RouteName, Handler> = {
+    ...jobs.handlers,
     index: () => ({
       hubward: view.version,
       instance: view.instance,
@@ -63,8 +67,8 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
         reply.raw.once('close', gone),
       )
       if (waiting === null) {
-        reply.code(503).header('retry-after', '1')
-        return { status: 503, title: 'Too many wait already', detail: `${waitersMax} wait for a newer snapshot` }
+        reply.header('retry-after', '1')
+        return problem(reply, 503, 'Too many wait already', `${waitersMax} wait for a newer snapshot`)
       }
       const rendered = await waiting
       return rendered === undefined ? reply.code(304).send() : sendRendered(request, reply, rendered)
@@ -74,16 +78,21 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
       const { site } = request.params as { site: string }
       const { class: className } = request.query as { class?: string }
       const readiness = view.siteReady(site, className)
-      if (readiness === undefined) {
-        reply.code(404)
-        return { status: 404, title: 'Unknown', detail: 'no such site, or no such class' }
-      }
+      if (readiness === undefined) return problem(reply, 404, 'Unknown', 'no such site, or no such class')
       reply.code(readiness.ready ? 200 : 503)
       return { site, ...(className === undefined ? {} : { class: className }), ...details(readiness, known) }
     },
     overrides: () => overridesView(view.data().overrideSets, view.data().inForce, view.now()),
   }
-  return { handlers, changed: () => poll.changed(), close: () => poll.close() }
+  return {
+    handlers,
+    changed: () => poll.changed(),
+    streams: jobs.streams,
+    close: () => {
+      poll.close()
+      jobs.close()
+    },
+  }
 }
 
 function sendRendered(

@@ -1,16 +1,27 @@
 /** One thing that can be asked over HTTP. */
 export interface Route {
   readonly path: string
+  /** Absent: GET, which changes nothing. */
+  readonly method?: 'GET' | 'POST'
   /** Whether it is answered without a token where tokens are configured; then without details. */
   readonly open: boolean
   readonly says: string
   /** Parameters of the query, by name. */
   readonly query?: Readonly<Record<string, string>>
+  /** What the body holds, by field; absent: there is none. */
+  readonly body?: Readonly<Record<string, string>>
+  /** The largest body that is read, in bytes. */
+  readonly bodyBytesMax?: number
   /** What each status means. */
   readonly answers: Readonly<Record<number, string>>
 }
 
-/** Every route; all are GET, none changes anything. To add one, add a row here and its handler in handlers.ts. */
+/** A list of 256 facts, each as large as it may be, is far from it in practice. */
+const DECIDE_BYTES_MAX = 262_144
+/** The largest object that a Kubernetes API server keeps is 1.5 MiB. */
+const REVIEW_BYTES_MAX = 2_097_152
+
+/** Every route. To add one, add a row here and its handler in handlers.ts, or beside it for those of jobs. */
 export const ROUTES = {
   index: { path: '/', open: false, says: 'what can be asked here', answers: { 200: 'this table' } },
   metrics: { path: '/metrics', open: false, says: 'numbers for Prometheus', answers: { 200: 'text format 0.0.4' } },
@@ -53,6 +64,123 @@ export const ROUTES = {
     open: false,
     says: 'emergency orders and maintenance, those that ended a while ago included',
     answers: { 200: 'orders, each with whether it is in force' },
+  },
+  decide: {
+    path: '/v1/decide',
+    method: 'POST',
+    open: false,
+    says: 'where work would go, by the engine, the counters and the journal of the requests through Envoy',
+    body: {
+      facts: 'an object of facts, or a list of at most 256; `needs` as an object or as the text of the header',
+      reserve: 'true: admit it; a job class then holds what it declares until its end',
+      dispatch: 'true: count it as sent, without a reservation',
+      dryRun: 'true: a question only: not counted, not kept, nothing is held',
+      key: "the asker's own name for one job: asked again under it, the same answer is given",
+      reserveFor: 'how long it is held without a word, such as 30m; never longer than jobs.reservationLife',
+      site: 'the only site that will do for the asker: elsewhere nothing is held',
+    },
+    bodyBytesMax: DECIDE_BYTES_MAX,
+    answers: {
+      200: 'the decision, or `decisions` for a list; Retry-After where one says to come back',
+      400: 'facts that cannot be used; `problems` has each with its pointer and remedy',
+      503: 'no documents have been accepted yet',
+    },
+  },
+  jobs: {
+    path: '/v1/jobs',
+    open: false,
+    says: 'admitted jobs and what they are told, in the order in which they came',
+    query: {
+      class: 'only of this class',
+      advice: 'only those told to run, pause, resume or move',
+      after: 'only after this id',
+      limit: 'at most so many, 1000 at most; 100 where it is not said',
+    },
+    answers: { 200: 'jobs; `next` is the id to go on after, where there are more' },
+  },
+  jobsEvents: {
+    path: '/v1/jobs/events',
+    open: false,
+    says: 'server-sent events of all jobs: admitted, running, advice, renewed, ended',
+    query: { lastEventId: 'as the header Last-Event-ID: what came after it is sent first' },
+    answers: {
+      200: 'text/event-stream; `reset` says that what was missed is not known any more: read /v1/jobs',
+      503: 'too many listen already',
+    },
+  },
+  job: {
+    path: '/v1/jobs/:id',
+    open: false,
+    says: 'one admitted job by the id of its reservation, and what it is told',
+    answers: { 200: 'the job', 404: 'it has ended, has aged out, or was never here' },
+  },
+  jobEvents: {
+    path: '/v1/jobs/:id/events',
+    open: false,
+    says: 'server-sent events of one job; the first is the job as it is, the last its end',
+    query: { lastEventId: 'as the header Last-Event-ID: what came after it is sent first' },
+    answers: { 200: 'text/event-stream', 404: 'no such job', 503: 'too many listen already' },
+  },
+  jobKueue: {
+    path: '/v1/jobs/:id/kueue',
+    open: false,
+    says: "what it is told in the form of a patch for a Kubernetes Job: Kueue's suspend",
+    answers: { 200: '`spec.suspend`, and why as annotations', 404: 'no such job' },
+  },
+  jobRunning: {
+    path: '/v1/jobs/:id/running',
+    method: 'POST',
+    open: false,
+    says: 'the job says that it runs, and what it draws by now: only the rest of what it declared is held',
+    body: { drawMw: 'its present draw in MW; 0 once it has paused, so that its power is held for its return' },
+    answers: { 200: 'the job', 400: 'no number', 404: 'no such job' },
+  },
+  jobRenew: {
+    path: '/v1/jobs/:id/renew',
+    method: 'POST',
+    open: false,
+    says: 'the job needs its reservation for another while, from now',
+    body: { for: 'how long, such as 30m; never longer than jobs.reservationLife' },
+    answers: { 200: 'the job', 400: 'no duration', 404: 'no such job' },
+  },
+  jobEnded: {
+    path: '/v1/jobs/:id/ended',
+    method: 'POST',
+    open: false,
+    says: 'the job has ended, and holds nothing any more',
+    body: { cause: 'why, for the journal' },
+    answers: { 200: 'the job as it was', 404: 'no such job' },
+  },
+  kubernetesAdmission: {
+    path: '/v1/kubernetes/admission',
+    method: 'POST',
+    open: false,
+    says: 'a validating webhook of Kubernetes: objects annotated hubward.dev/class are let in where hubward routes them',
+    body: { request: 'of an AdmissionReview, admission.k8s.io/v1' },
+    bodyBytesMax: REVIEW_BYTES_MAX,
+    answers: { 200: 'an AdmissionReview with its response', 400: 'no AdmissionReview', 503: 'no documents yet' },
+  },
+  kubernetesAdmissionAt: {
+    path: '/v1/kubernetes/admission/:site',
+    method: 'POST',
+    open: false,
+    says: 'the same for a cluster that is one site: what hubward sends elsewhere is not let in here',
+    body: { request: 'of an AdmissionReview, admission.k8s.io/v1' },
+    bodyBytesMax: REVIEW_BYTES_MAX,
+    answers: { 200: 'an AdmissionReview with its response', 400: 'no AdmissionReview', 503: 'no documents yet' },
+  },
+  kueueAdmissionCheck: {
+    path: '/v1/kueue/admission-check',
+    method: 'POST',
+    open: false,
+    says: "the state of Kueue's admission check for a Workload",
+    body: { workload: 'a Workload of kueue.x-k8s.io', check: "the check's name", site: 'the only site that will do' },
+    bodyBytesMax: REVIEW_BYTES_MAX,
+    answers: {
+      200: 'an AdmissionCheckState: Ready, Retry with requeueAfterSeconds, or Rejected',
+      400: 'no Workload',
+      503: 'no documents yet',
+    },
   },
 } as const satisfies Record<string, Route>
 

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { Problem } from '../model/problem.ts'
 import { type AdminView, adminHandlers } from './handlers.ts'
 import { isOwnHost } from './hosts.ts'
+import { jsonOf } from './json-body.ts'
+import { problem } from './problem.ts'
 import { ROUTES, type Route, type RouteName } from './routes.ts'
 import { openTokens } from './tokens.ts'
 
@@ -24,6 +26,8 @@ export interface AdminServer {
   readonly url: string
   /** To be called after every change of the snapshot. */
   readonly changed: () => void
+  /** How many listen to jobs' events. */
+  readonly streams: () => number
   readonly close: () => Promise<void>
 }
 
@@ -66,43 +70,55 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
 
   const isKnown = (authorization: string | undefined): boolean =>
     tokens === undefined || tokens.nameOf(authorization) !== undefined
-  const { handlers, changed, close } = adminHandlers(view, settings.waitersMax)
+  const { handlers, changed, streams, close } = adminHandlers(view, settings.waitersMax)
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
     if (isOwnHost(request.headers.host, names)) return
-    return reply
-      .code(421)
-      .send(
-        problemBody(
-          421,
-          'Not this host',
-          'the Host header names another host; add it to admin.hosts if it is one of ours',
-        ),
-      )
+    const detail = 'the Host header names another host; add it to admin.hosts if it is one of ours'
+    return reply.send(problem(reply, 421, 'Not this host', detail))
   })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    jsonOf(body),
+  )
+  const known = new WeakSet<FastifyRequest>()
   for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
-    const schema = { querystring: QUERIES[name] ?? NO_QUERY }
-    app.get(route.path, { schema }, async (request, reply) => {
-      const known = isKnown(request.headers.authorization)
-      if (known || route.open) return handlers[name](request, reply, known)
-      reply.code(401).header('www-authenticate', 'Bearer realm="hubward"')
-      return problemBody(401, 'Who are you?', 'send a bearer token whose hash is in admin.tokensFile')
+    app.route({
+      method: route.method ?? 'GET',
+      url: route.path,
+      schema: { querystring: QUERIES[name] ?? NO_QUERY },
+      ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
+      // Before the body is read: nobody who is not known has one read.
+      onRequest: async (request, reply) => {
+        if (isKnown(request.headers.authorization)) known.add(request)
+        else if (!route.open) {
+          reply.header('www-authenticate', 'Bearer realm="hubward"')
+          const detail = 'send a bearer token whose hash is in admin.tokensFile'
+          return reply.send(problem(reply, 401, 'Who are you?', detail))
+        }
+        // Browsers name the page that posts, and programs don't: no page may change anything here.
+        if (route.method === 'POST' && request.headers.origin !== undefined)
+          return reply.send(problem(reply, 403, 'No page may post here', 'ask from a program, without Origin'))
+        return undefined
+      },
+      handler: async (request, reply) => handlers[name](request, reply, known.has(request)),
     })
   }
   app.setNotFoundHandler((request, reply) => {
-    const isOther = request.method !== 'GET' && request.method !== 'HEAD'
-    const status = isOther ? 405 : 404
-    if (isOther) reply.header('allow', 'GET, HEAD')
-    reply.code(status).send(problemBody(status, isOther ? 'Only GET' : 'Nothing here', 'GET / tells what there is'))
+    const allowed = methodsOf(request.url)
+    if (allowed.length === 0) reply.send(problem(reply, 404, 'Nothing here', 'GET / tells what there is'))
+    else {
+      reply.header('allow', allowed.join(', '))
+      reply.send(problem(reply, 405, `Only ${allowed.join(', ')}`, 'GET / tells what there is'))
+    }
   })
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const status = error.statusCode ?? 500
     // What the asker did wrong is told; what we did wrong is counted and logged, and stays here.
     if (status >= 500) edges.onError(error)
-    reply
-      .code(status)
-      .send(problemBody(status, status >= 500 ? 'Our mistake' : 'Bad request', status >= 500 ? '' : error.message))
+    const isOurs = status >= 500
+    reply.send(problem(reply, status, isOurs ? 'Our mistake' : 'Bad request', isOurs ? '' : error.message))
   })
 
   try {
@@ -117,6 +133,7 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${boundPort}`,
     changed,
+    streams,
     close: async () => {
       close()
       await app.close()
@@ -134,9 +151,29 @@ const QUERIES: Partial<Record<RouteName, object>> = {
     },
   },
   siteReady: { type: 'object', properties: { class: { type: 'string', minLength: 1, maxLength: 256 } } },
+  jobs: {
+    type: 'object',
+    properties: {
+      class: { type: 'string', minLength: 1, maxLength: 256 },
+      advice: { enum: ['run', 'pause', 'resume', 'move'] },
+      after: { type: 'string', maxLength: 64 },
+      limit: { type: 'integer', minimum: 1, maximum: 1_000 },
+    },
+  },
+  jobsEvents: { type: 'object', properties: { lastEventId: { type: 'string', maxLength: 64 } } },
+  jobEvents: { type: 'object', properties: { lastEventId: { type: 'string', maxLength: 64 } } },
 }
 
-const problemBody = (status: number, title: string, detail: string) => ({ status, title, detail })
+const PATHS = Object.values(ROUTES as Record<string, Route>).map(({ path, method }) => ({
+  pattern: new RegExp(`^${path.replace(/:[a-z]+/g, '[^/]+')}$`),
+  methods: method === undefined ? ['GET', 'HEAD'] : [method],
+}))
+
+/** The methods that a path has; none where there is nothing. */
+const methodsOf = (url: string): readonly string[] => {
+  const path = url.split('?')[0]!
+  return [...new Set(PATHS.flatMap(({ pattern, methods }) => (pattern.test(path) ? methods : [])))]
+}
 
 const isLoopbackAddress = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)

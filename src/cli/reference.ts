@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { ROUTES } from '../admin/routes.ts'
+import { ROUTES, type Route } from '../admin/routes.ts'
 import { CONFIG_PROBLEMS } from '../config/problems.ts'
 import { CONFIG_SCHEMA } from '../config/schema.ts'
 import { GIVEN_WORDS, SITE_WORDS, THEN_WORDS, WHEN_WORDS } from '../documents/case-words.ts'
@@ -15,6 +15,7 @@ import { FEED_KINDS } from '../feeds/table.ts'
 import { METRICS } from '../metrics/table.ts'
 import { FACT_NAMES } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
+import { ADVICE_REASONS } from '../model/job.ts'
 import { READINESS_DEFAULT } from '../model/readiness.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
 import { SIGNALS } from '../model/signal.ts'
@@ -49,6 +50,10 @@ const limitText = (signal: string, state: 'amber' | 'red'): string => {
   if (limit === undefined) return ''
   return `${limit.op === 'max' ? 'above' : 'below'} ${limit.limit} until ${limit.resume}`
 }
+const fieldsOf = (fields: Readonly<Record<string, string>> = {}): string =>
+  Object.entries(fields)
+    .map(([name, says]) => `\`${name}\`: ${says}`)
+    .join('; ')
 const FIELDS = ['field', 'type', 'default', 'meaning'] as const
 
 /** Every generated page of docs/reference by name. To add one, add a row. */
@@ -174,22 +179,24 @@ export const PAGES: Readonly<Record<string, () => string>> = {
     ),
   http: () =>
     page(
-      'HTTP for operators',
-      'Every route of the admin port. All are GET; none changes anything.',
+      'HTTP for operators and programs',
+      'Every route of the admin port. What is GET changes nothing. Errors are problem+json (RFC 9457); of a body that can not be used `problems` names each field by its JSON pointer.',
       table(
-        ['route', 'meaning', 'query', 'answers', 'open'],
-        Object.values(ROUTES).map((row) => [
-          `\`${row.path}\``,
+        ['route', 'meaning', 'query', 'body', 'answers', 'open'],
+        Object.values(ROUTES as Readonly<Record<string, Route>>).map((row) => [
+          `\`${row.method ?? 'GET'} ${row.path}\``,
           row.says,
-          Object.entries('query' in row ? row.query : {})
-            .map(([name, says]) => `\`${name}\`: ${says}`)
-            .join('; '),
+          fieldsOf(row.query),
+          `${fieldsOf(row.body)}${row.bodyBytesMax === undefined ? '' : ` (at most ${row.bodyBytesMax / 1_024} KiB)`}`,
           Object.entries(row.answers)
             .map(([status, says]) => `${status} ${says}`)
             .join('; '),
           row.open ? 'without a token, then without details' : '',
         ]),
       ),
+      '## What an admitted job is told',
+      'An admitted job (a class whose `whenHubwardIsDown` is `refuse`, asked with `reserve`, or routed through Envoy with needs) holds what it declares until it reports its end or its reservation ages out. It is told `run`, `pause`, `resume` or `move`, with a reason, the number behind it and a deadline where one is known; whoever runs the job does it. Several hubwards know only their own reservations: until they share a store, each can give away the same headroom once.',
+      words(ADVICE_REASONS, ['reason', 'meaning']),
     ),
   headers: () =>
     page(

@@ -145,6 +145,10 @@ export const CONFIG_SCHEMA: Schema = {
         },
         waitersMax: whole('how many may wait for a new snapshot at once', 1, 10_000, 64),
       }),
+      jobs: section('admitted jobs and what they hold', {
+        reservationLife: duration('how long a reservation holds without a word from its job, a day at most', '2h'),
+        listenersMax: whole('how many may listen to the events of jobs at once', 1, 10_000, 64),
+      }),
       feeds: {
         type: 'array',
         maxItems: 10_000,

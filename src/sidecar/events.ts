@@ -88,6 +88,12 @@ function lineOf(event: Event): Line {
       return { level: event.to === 'red' ? 'warn' : 'info', says: `readiness is ${event.to}`, with: what }
     case 'samples-refused':
       return { level: 'warn', says: 'samples refused', with: what }
+    case 'job-advised':
+      return {
+        level: event.to === 'run' || event.to === 'resume' ? 'info' : 'warn',
+        says: event.to === 'run' ? 'job may run' : `job should ${event.to}`,
+        with: what,
+      }
     default:
       return event satisfies never
   }

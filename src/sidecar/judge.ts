@@ -15,6 +15,7 @@ import type { ReadFacts } from '../request/facts.ts'
 import { issueHop } from '../request/hop.ts'
 import { issueSession } from '../request/session-token.ts'
 import type { SigningKeys } from '../request/signing-keys.ts'
+import { observeFreshness } from './freshness.ts'
 import type { LiveTally } from './tally.ts'
 
 /** What one decision was made of, until its record is written. */
@@ -50,7 +51,7 @@ export interface JudgeParts {
     decision: Decision,
     snapshot: EngineSnapshot,
     now: EpochMs,
-    reserve: 'declared' | 'always',
+    asking: Asking,
   ) => Decision
 }
 
@@ -67,6 +68,12 @@ export interface Asking {
   readonly dispatch: boolean
   /** Whether it is a question only, which nobody counts and no journal keeps. */
   readonly dryRun: boolean
+  /** The asker's own name for its job. */
+  readonly key?: string
+  /** How long a reservation is to hold without a word; never longer than the configuration says. */
+  readonly lifeMs?: number
+  /** Only this site will do for the asker: elsewhere nothing is reserved. */
+  readonly site?: string
 }
 
 /** Judges facts, whoever read them. Throws NotReady before the first documents. */
@@ -91,9 +98,10 @@ export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
     const decision =
       asking.reserve === 'never' || parts.admit === undefined
         ? decided
-        : parts.admit(facts, decided, snapshot, now, asking.reserve)
+        : parts.admit(facts, decided, snapshot, now, asking)
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
     metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
+    observeFreshness(metrics, snapshot, decision, now)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
     if (
       (decision.reason === 'stale' || decision.reason === 'lowest-risk') &&

@@ -18,6 +18,7 @@ export interface Observed {
   readonly feeds: () => Feeds | undefined
   readonly journal: Pick<Journal<never>, 'stats'>
   readonly active: () => number
+  readonly streams: () => number
   readonly ready: () => boolean
   readonly version: string
   readonly engine: string
@@ -94,6 +95,7 @@ export function observe(metrics: Metrics, observed: Observed): void {
   metrics.read('hubward_journal_waiting_bytes', () =>
     STREAMS.map((name) => [[name], observed.journal.stats()[name].waitingBytes]),
   )
+  metrics.read('hubward_job_streams', () => [[[], observed.streams()]])
   metrics.read('hubward_active_calls', () => [[[], observed.active()]])
   metrics.read('hubward_ready', () => [[[], observed.ready() ? 1 : 0]])
   metrics.read('hubward_build_info', () => [[[observed.version, observed.engine, observed.instance], 1]])

@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { AdminView } from '../../src/admin/handlers.ts'
-import { ROUTES } from '../../src/admin/routes.ts'
+import { ROUTES, type Route } from '../../src/admin/routes.ts'
 import { type AdminSettings, startAdmin } from '../../src/admin/server.ts'
 import type { Problem } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
+import { jobsWorld } from '../helpers/jobs-world.ts'
 import { max, order, policy, site, T0, World } from '../helpers/world.ts'
 
 const source: SourceStatus = {
@@ -50,6 +51,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
   })
   const errors: unknown[] = []
   const problems: Problem[] = []
+  const running = jobsWorld(test, world)
   const view: AdminView = {
     version: '1.2.3',
     instance: 'here',
@@ -62,6 +64,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
         ? { ready: className === 'chat', because: className === 'chat' ? [] : ['ams/h100: drained'] }
         : undefined,
     metrics: { text: async () => 'hubward_ready 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
+    jobs: running.view,
     ...viewOver,
   }
   const settings = { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...over }
@@ -90,10 +93,20 @@ const statusWithHost = (url: string, host: string): Promise<number | undefined> 
       .end()
   })
 
+/** What a route answers to a question with nothing in it; a stream that it opens is left. */
+const statusOf = async (url: string, { path, method = 'GET' }: Route): Promise<number> => {
+  const body = method === 'POST' ? { body: '{}', headers: { 'content-type': 'application/json' } } : {}
+  const place = path.replace(':site', 'ams').replace(':id', 'nobody')
+  const leaving = new AbortController()
+  const { status } = await fetch(`${url}${place}`, { method, ...body, signal: leaving.signal })
+  leaving.abort()
+  return status
+}
+
 t.test('every route of the table answers as the table says, and the index is the table', async (t) => {
-  const { get } = await setUp(t)
+  const { get, server } = await setUp(t)
   for (const route of Object.values(ROUTES)) {
-    const { status } = await get(route.path.replace(':site', 'ams'))
+    const status = await statusOf(server.url, route)
     t.ok(Object.hasOwn(route.answers, status), `${route.path} ${status}`)
   }
   t.same(
@@ -195,14 +208,14 @@ t.test('with tokens, nothing but health is told to those who bring none, and the
   const tokensFile = join(folder, 'tokens')
   const hash = (token: string) => createHash('sha256').update(token).digest('hex')
   writeFileSync(tokensFile, `# who may ask\nops ${hash('open-sesame')}\n`)
-  const { get, problems } = await setUp(
+  const { get, problems, server } = await setUp(
     t,
     { tokensFile },
     { ready: () => ({ ready: false, because: ['documents: none accepted'] }) },
   )
   const known = { authorization: 'Bearer open-sesame' }
   for (const route of Object.values(ROUTES)) {
-    const { status } = await get(route.path.replace(':site', 'ams'))
+    const status = await statusOf(server.url, route)
     t.equal(status === 401, !route.open, `${route.path} ${status}`)
   }
   t.match(await get('/snapshot', known), { status: 200 })

@@ -1,0 +1,229 @@
+import type { Because } from '../model/decision.ts'
+import type { WorkloadClass } from '../model/documents.ts'
+import type { Advice, AdviceAction, AdviceReason, Job } from '../model/job.ts'
+import type { EpochMs, TargetName } from '../model/names.ts'
+import { signalOf } from '../model/signal.ts'
+import type { Tally } from '../model/tally.ts'
+import { decide } from './decide.ts'
+import { HARD, hardBecause, hardBlock, holds } from './eligibility.ts'
+import { type Block, softBlock } from './fitness.ts'
+import { policyFor } from './precedence.ts'
+import type { EngineSnapshot, TargetProgram } from './programs.ts'
+import { type Scene, sceneOf } from './scene.ts'
+
+/** How fast a signal of a target changes, in its unit a second; undefined where too little of it has been seen. */
+export type Trend = (target: TargetName, signal: string) => number | undefined
+
+/** How long before a maintenance window jobs are told: time for a checkpoint of a large model and its way elsewhere. */
+export const MAINTENANCE_NOTICE_MS = 1_800_000
+/** A deadline that a trend gives lies at most so far ahead: beyond it a straight line says nothing. */
+const TREND_MS_MAX = 3_600_000
+
+/** What stands against a job's staying where it is. */
+interface Trouble {
+  readonly reason: AdviceReason
+  readonly because?: Because
+  readonly deadline: EpochMs | null
+  readonly red?: Advice['red']
+}
+
+/** What is done about a trouble, by the job's flexibility; `move` is a pause where it has to leave and nothing else fits. */
+const ANSWERS: Readonly<
+  Record<Exclude<AdviceReason, 'fits'>, Readonly<Record<WorkloadClass['flexibility'], AdviceAction>>>
+> = {
+  red: { pausable: 'pause', movable: 'move', delayable: 'pause', inflexible: 'pause' },
+  gone: { pausable: 'pause', movable: 'move', delayable: 'pause', inflexible: 'pause' },
+  maintenance: { pausable: 'pause', movable: 'move', delayable: 'pause', inflexible: 'pause' },
+  drained: { pausable: 'pause', movable: 'move', delayable: 'run', inflexible: 'run' },
+  // A dead target neither pauses nor resumes anything: what can run elsewhere should.
+  down: { pausable: 'run', movable: 'move', delayable: 'run', inflexible: 'run' },
+  readiness: { pausable: 'pause', movable: 'move', delayable: 'run', inflexible: 'run' },
+  stale: { pausable: 'pause', movable: 'move', delayable: 'run', inflexible: 'run' },
+}
+
+/** Troubles in which a job may not stay, even where nothing else fits. */
+const MUST_LEAVE: ReadonlySet<AdviceReason> = new Set(['red', 'gone', 'maintenance'])
+/** Decisions that name a target on its merits, not for want of a better one. */
+const GOOD_REASONS: ReadonlySet<string> = new Set(['first-choice', 'fallback', 'pinned', 'session'])
+
+/**
+ * What each of these admitted jobs is to be told now; a job whose advice stands keeps the very object it had. A running
+ * job is not asked to meet the thresholds it was admitted by, since its own draw is in the numbers: it stays unless its
+ * target is red for its class, in maintenance or nearly so, drained, has left what readiness admits, or is unknown. A
+ * job that was told to stop is asked to meet all of them before it is told to go on, with the dwell of every gate.
+ */
+export const adviseJobs = (
+  snapshot: EngineSnapshot,
+  tally: Tally,
+  jobs: readonly Job[],
+  now: EpochMs,
+  trend: Trend = () => undefined,
+): readonly Advice[] => jobs.map((job) => adviseJob(snapshot, tally, job, now, trend))
+
+const adviseJob = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs, trend: Trend): Advice => {
+  const { data, programs } = snapshot
+  const workload = programs.classes.get(job.class)
+  const scene = sceneOf(job.facts, data, programs, tally, now, policyFor(job.facts, workload), workload?.doc)
+  const index = programs.indexOf.get(job.target)
+  const target = index === undefined ? undefined : programs.targets[index]
+  const trouble = target === undefined ? GONE : troubleOf(scene, target, trend)
+  if (trouble === undefined) return withoutTrouble(scene, target!, job)
+  const flexibility = workload?.doc?.flexibility ?? 'inflexible'
+  let action = ANSWERS[trouble.reason as keyof typeof ANSWERS][flexibility]
+  const to = action === 'move' ? elsewhere(snapshot, tally, job, now) : undefined
+  if (action === 'move' && to === undefined) action = MUST_LEAVE.has(trouble.reason) ? 'pause' : 'run'
+  if (action === 'run') return withoutTrouble(scene, target!, job)
+  const { reason, because, deadline, red } = trouble
+  const before = job.advice
+  const isSame = before.action === action && before.reason === reason && before.to?.target === to?.target
+  // A deadline that a trend gave moves with every sample; it is told anew only when it has come a good deal nearer.
+  if (isSame && !isNearer(before.deadline, deadline, now)) return before
+  return {
+    action,
+    reason,
+    ...(because === undefined ? {} : { because }),
+    deadline,
+    ...(red === undefined ? {} : { red }),
+    ...(to === undefined ? {} : { to }),
+    since: isSame ? before.since : now,
+  }
+}
+
+const GONE: Trouble = { reason: 'gone', deadline: null }
+
+const isNearer = (before: EpochMs | null | undefined, after: EpochMs | null, now: EpochMs): boolean =>
+  after !== null && after > now && (before === null || before === undefined || after - now < (before - now) / 2)
+
+/** What a job that nothing stands against is told: to run; to resume, once it fits again, where it had been told to stop. */
+const withoutTrouble = (scene: Scene, target: TargetProgram, job: Job): Advice => {
+  const before = job.advice
+  if (before.action === 'run' || before.action === 'resume') return before
+  if (hardBlock(scene, target, job.facts.model) >= 0) return before
+  // One that was to move and has not still draws its power: only timers and freshness keep it from staying.
+  const against = before.action === 'move' ? blocksOf(scene, target).filter(isOfTime) : standing(scene, target, job)
+  return against.length > 0 ? before : { action: 'resume', reason: 'fits', since: scene.now }
+}
+
+const isOfTime = ({ kind }: Block): boolean => kind === 'held' || kind === 'stale'
+
+const blocksOf = (scene: Scene, target: TargetProgram): readonly Block[] => {
+  const blocks: Block[] = []
+  softBlock(scene, target, { stale: [], insufficient: [], waivedBy: null }, blocks)
+  return blocks
+}
+
+/** What keeps a paused job out. What it holds itself is there for it, so it is not counted against it. */
+const standing = (scene: Scene, target: TargetProgram, job: Job): readonly Block[] => {
+  const blocks = blocksOf(scene, target)
+  const { [job.id]: own, ...reservations } = scene.data.reservations
+  // Without its own reservation the others have to be summed up anew, so it is left out only where that may help.
+  return own === undefined || blocks.length === 0 || blocks.some(isOfTime)
+    ? blocks
+    : blocksOf({ ...scene, data: { ...scene.data, reservations } }, target)
+}
+
+const troubleOf = (scene: Scene, target: TargetProgram, trend: Trend): Trouble | undefined => {
+  const { now, facts } = scene
+  for (const [constraint, reason] of [
+    ['safety.red', 'red'],
+    ['maintenance', 'maintenance'],
+    ['drain', 'drained'],
+    ['health.state', 'down'],
+  ] as const) {
+    const code = HARD.indexOf(constraint)
+    if (holds(scene, target, facts.model, code)) continue
+    const mustLeave = MUST_LEAVE.has(reason)
+    return { reason, because: hardBecause(scene, target, facts.model, code), deadline: mustLeave ? now : null }
+  }
+  return maintenanceSoon(scene, target) ?? notAdmitted(scene, target, trend) ?? unknown(scene, target)
+}
+
+/** The first maintenance that begins within the notice. */
+const maintenanceSoon = ({ programs, now }: Scene, target: TargetProgram): Trouble | undefined => {
+  const orders = programs.maintenance.filter(
+    (order) => order.site === target.site && (order.pool === undefined || order.pool === target.pool),
+  )
+  let from = Number.POSITIVE_INFINITY
+  let why = ''
+  for (const window of [...target.maintenance, ...orders]) {
+    if (window.from <= now || window.from - now > MAINTENANCE_NOTICE_MS || window.from >= from) continue
+    from = window.from
+    why = window.reason ?? 'planned'
+  }
+  if (why === '') return undefined
+  const measured = `maintenance: ${why}`
+  const because: Because = { target: target.name, constraint: 'maintenance', measured, op: '==', limit: 'none ahead' }
+  return { reason: 'maintenance', because, deadline: from }
+}
+
+/** The first limit of readiness, crossed now, whose state does not let the job's class in. */
+const notAdmitted = (scene: Scene, target: TargetProgram, trend: Trend): Trouble | undefined => {
+  const { policy, data, now } = scene
+  for (const { gate } of policy?.admission[target.index] ?? []) {
+    if (data.gates[gate.key]?.failed[target.index] !== 1) continue
+    const { signal } = gate
+    const { op, resume } = gate.threshold
+    const column = data.columns[signal]
+    const at = column?.at[target.index] ?? 0
+    const value = column?.value[target.index] ?? 0
+    const because: Because = {
+      target: target.name,
+      constraint: 'readiness',
+      measured: value,
+      op: op === 'max' ? '<=' : '>=',
+      limit: resume,
+      unit: `${signalOf(signal)?.unit ?? ''} of ${signal}`,
+      ...(at > 0 ? { ageMs: now - at, source: column!.source[target.index]! } : {}),
+    }
+    const red = policy!.readiness[target.index]!.rules.find((rule) => rule.signal === signal)?.red?.threshold
+    if (red === undefined) return { reason: 'readiness', because, deadline: null }
+    return {
+      reason: 'readiness',
+      because,
+      deadline: crossing(value, red, trend(target.name, signal), now),
+      red: { signal, op: red.op, limit: red.limit },
+    }
+  }
+  return undefined
+}
+
+/** When a value that goes on as it does will be past a limit; null where it does not go that way, or not for an hour. */
+const crossing = (
+  value: number,
+  { op, limit }: { readonly op: 'min' | 'max'; readonly limit: number },
+  perSecond: number | undefined,
+  now: EpochMs,
+): EpochMs | null => {
+  if (perSecond === undefined || perSecond === 0 || perSecond < 0 !== (op === 'min')) return null
+  const ms = Math.round(((limit - value) / perSecond) * 1_000)
+  return ms < 0 || ms > TREND_MS_MAX ? null : now + ms
+}
+
+/** Signals that nobody knows any more, where the class waits then. */
+const unknown = (scene: Scene, target: TargetProgram): Trouble | undefined => {
+  const action = scene.workload?.whenStale.action ?? 'lowest-risk'
+  if (action === 'lowest-risk' || action === 'route' || action === 'degrade') return undefined
+  const stale = blocksOf(scene, target).find(({ kind }) => kind === 'stale')
+  return stale === undefined ? undefined : { reason: 'stale', because: stale.because, deadline: null }
+}
+
+/** Where the job would be sent if its present target were drained. */
+const elsewhere = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs): Advice['to'] => {
+  const [site = '', pool = ''] = job.target.split('/')
+  const away = {
+    id: 'advice',
+    kind: 'drain' as const,
+    scope: { site, pool },
+    reason: 'asked where else',
+    author: 'hubward',
+    created: now,
+    expires: now + 1,
+  }
+  const { session: _session, hop: _hop, ...facts } = job.facts
+  const asked = { ...facts, session: { verdict: 'none' as const } }
+  const programs = { ...snapshot.programs, overrides: [...snapshot.programs.overrides, away] }
+  const decision = decide(asked, { data: snapshot.data, programs }, tally, now, job.id)
+  return decision.action === 'route' && decision.target !== undefined && GOOD_REASONS.has(decision.reason)
+    ? { target: decision.target, cluster: decision.cluster }
+    : undefined
+}

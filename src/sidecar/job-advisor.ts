@@ -1,0 +1,89 @@
+import { adviseJobs } from '../engine/advice.ts'
+import type { EngineSnapshot } from '../engine/programs.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { Tally } from '../model/tally.ts'
+import { createTrends } from './job-trends.ts'
+import type { Jobs } from './jobs.ts'
+
+/** Works out, after changes of the snapshot, what jobs are to be told. */
+export interface JobAdvisor {
+  /** To be called after every change; takes no time where there is no job or a look is on its way. */
+  readonly changed: () => void
+  readonly close: () => void
+}
+
+/** What an advisor is made of. */
+export interface JobAdvisorParts {
+  readonly now: () => EpochMs
+  readonly current: () => EngineSnapshot
+  readonly tally: Tally
+  readonly jobs: Jobs
+  readonly bug: (error: unknown) => void
+}
+
+/** Changes that come within this are looked at together. */
+const LOOK_MS = 100
+/** How long jobs are looked at before requests get their turn again, and what share of the time it may take in all. */
+const SLICE_MS = 2
+const SHARE = 0.1
+/** How many are looked at between two looks at the clock. */
+const CHUNK = 8
+
+/** An advisor that waits for the first change. */
+export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorParts): JobAdvisor {
+  const trends = createTrends()
+  let timer: NodeJS.Timeout | undefined
+  let isLooking = false
+  let isDirty = false
+  let isClosed = false
+  let tookMs = 0
+
+  const look = (): void => {
+    timer = undefined
+    isLooking = true
+    isDirty = false
+    tookMs = 0
+    const ids = [...jobs.all().keys()]
+    trends.watch(current(), new Set(Array.from(jobs.all().values(), ({ target }) => target)))
+    slice(ids, 0)
+  }
+  const slice = (ids: readonly string[], from: number): void => {
+    if (isClosed) return
+    const begun = performance.now()
+    let at = from
+    try {
+      do {
+        const chunk = ids.slice(at, at + CHUNK).flatMap((id) => jobs.get(id) ?? [])
+        const advice = adviseJobs(current(), tally, chunk, now(), trends.trend)
+        for (const [index, job] of chunk.entries()) jobs.advise(job.id, advice[index]!)
+        at += CHUNK
+      } while (at < ids.length && performance.now() - begun < SLICE_MS)
+    } catch (error) {
+      bug(error)
+      at += CHUNK
+    }
+    tookMs += performance.now() - begun
+    if (at < ids.length) {
+      setImmediate(slice, ids, at)
+      return
+    }
+    isLooking = false
+    if (isDirty) changed()
+  }
+  const changed = (): void => {
+    if (isClosed || timer !== undefined || jobs.all().size === 0) return
+    if (isLooking) {
+      isDirty = true
+      return
+    }
+    timer = setTimeout(look, Math.max(LOOK_MS, tookMs / SHARE))
+    timer.unref()
+  }
+  return {
+    changed,
+    close: () => {
+      isClosed = true
+      clearTimeout(timer)
+    },
+  }
+}
