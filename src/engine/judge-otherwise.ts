@@ -133,12 +133,15 @@ const neverServed = (scene: Scene, policy: PolicyProgram): Reason | undefined =>
   return isServable ? undefined : 'no-target'
 }
 
-/** Of targets without fresh numbers the one whose gates were last seen to pass, most of them first, ladder order next. */
+/**
+ * Of targets without fresh numbers the one with the least that was last seen against it: limits crossed, suspicion, and
+ * no room left; ladder order next.
+ */
 const lowestRisk = (scene: Scene, policy: PolicyProgram, spares: readonly Spare[]): number => {
   let best = spares[0]!.index
   let bestFailed = Number.POSITIVE_INFINITY
   for (const { index } of spares) {
-    let failed = scene.data.health[index]!.suspect ? 1 : 0
+    let failed = (scene.data.health[index]!.suspect ? 1 : 0) + (hadRoom(scene, index) ? 0 : 1)
     for (const gate of policy.gates) failed += scene.data.gates[gate.key]?.failed[index] ?? 0
     if (failed < bestFailed) {
       best = index
@@ -146,4 +149,11 @@ const lowestRisk = (scene: Scene, policy: PolicyProgram, spares: readonly Spare[
     }
   }
   return best
+}
+
+/** Was there room when last somebody looked? Where nobody ever did, there is. */
+const hadRoom = ({ data, programs }: Scene, index: number): boolean => {
+  const last = (signal: string): number =>
+    (data.columns[signal]?.at[index] ?? 0) > 0 ? data.columns[signal]!.value[index]! : 0
+  return last('queue.running') + last('queue.depth') < programs.targets[index]!.capacity || last('queue.depth') === 0
 }

@@ -192,18 +192,18 @@ t.test('sessions stay through amber and move on hard loss', async (t) => {
 
 t.test('stale and missing signals', async (t) => {
   const world = new World({ sites: trio, policies: [policy(ladder, { signals: { 'queue.depth': max(40) } })] })
-  world.samples({ ams: { 'queue.depth': 1 }, fra: { 'queue.depth': 1 } })
-  world.pass(4_000, () => world.samples({ fra: { 'queue.depth': 1 } }))
+  world.samples({ ams: { 'queue.depth': 1 }, fra: { 'queue.depth': 0 } })
+  world.pass(4_000, () => world.samples({ fra: { 'queue.depth': 0 } }))
   t.equal(world.where(), 'ams/default', 'fresh up to the hard age')
-  world.pass(2_000, () => world.samples({ fra: { 'queue.depth': 1 } }))
+  world.pass(2_000, () => world.samples({ fra: { 'queue.depth': 0 } }))
   const decision = world.decide()
   t.match(decision, { target: 'fra/default', stale: ['ams/default queue.depth'] }, 'a stale pool drops out first')
   t.match(decision.because[0], { constraint: 'freshness' })
   world.pass(10_000)
   t.match(
     world.decide(),
-    { target: 'ams/default', reason: 'lowest-risk' },
-    'all stale: inference goes to the lowest risk',
+    { target: 'fra/default', reason: 'lowest-risk' },
+    'all stale: inference goes to the lowest risk, which is not where somebody was last seen waiting',
   )
   world.documents({
     sites: trio,
