@@ -6,6 +6,7 @@ import type { Column, GateRow } from '../model/snapshot.ts'
 import { freshnessLimit, isInsufficient, isStale } from './columns.ts'
 import { crosses, type GateRef, rampShare } from './gates.ts'
 import { isFlapping, SAFETY_DWELL_FACTOR } from './health.ts'
+import { type NeedLimit, needLimits } from './job-needs.ts'
 import { coversTarget } from './orders.ts'
 import type { TargetProgram } from './programs.ts'
 import type { AdmissionCheck } from './readiness-rules.ts'
@@ -87,8 +88,8 @@ export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sin
       break
     }
   }
-  for (const [signal, need] of Object.entries(scene.facts.needs?.signals ?? {})) {
-    const block = needBlock(scene, target, signal, need)
+  for (const need of needLimits(scene.facts.needs)) {
+    const block = needBlock(scene, target, need)
     if (block !== undefined && blocked(block)) return first
   }
   const readiness = policy.readiness[index]!
@@ -256,16 +257,13 @@ const isWaived = (scene: Scene, target: TargetProgram, signal: string, notes: No
   return false
 }
 
-const needBlock = (
-  scene: Scene,
-  target: TargetProgram,
-  signal: string,
-  need: { readonly min?: number; readonly max?: number },
-): Block | undefined => {
+const needBlock = (scene: Scene, target: TargetProgram, need: NeedLimit): Block | undefined => {
+  const { signal } = need
   const column = scene.data.columns[signal]
   const at = column?.at[target.index] ?? 0
   const unit = signalOf(signal)?.unit ?? ''
   if (at === 0) {
+    if (need.isImplied) return undefined
     return {
       kind: 'need',
       because: {

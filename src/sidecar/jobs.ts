@@ -1,3 +1,4 @@
+import { claimOf } from '../engine/job-needs.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Change } from '../model/change.ts'
@@ -99,7 +100,7 @@ export function createJobs(parts: JobsParts): Jobs {
       if (target === undefined || cluster === undefined || decision.reason === 'hop') return decision
       if (asking.site !== undefined && siteOf(target) !== asking.site) return decision
       if (snapshot.programs.classes.get(facts.class)?.doc?.whenHubwardIsDown !== 'refuse') return decision
-      const { mw = 0, coolingKw = mw * 1_000, gpus = 0 } = facts.needs ?? {}
+      const { mw, coolingKw, gpus } = claimOf(facts.needs)
       if (asking.reserve !== 'always' && mw <= 0 && coolingKw <= 0 && gpus <= 0) return decision
       if (jobs.size >= RESERVATIONS_MAX) {
         metrics.add('hubward_reservations_total', 1, facts.class, 'refused')
@@ -181,9 +182,8 @@ export function createJobs(parts: JobsParts): Jobs {
 }
 
 const reservationOf = ({ id, facts, target, admittedAt, expiresAt, drawMw = 0, ...job }: Job): Reservation => {
-  const { mw = 0, coolingKw = mw * 1_000, gpus = 0 } = facts.needs ?? {}
   const tenant = facts.tenant === undefined ? {} : { tenant: facts.tenant }
-  return { id, class: job.class, target, mw, coolingKw, gpus, drawMw, madeAt: admittedAt, expiresAt, ...tenant }
+  return { id, class: job.class, target, ...claimOf(facts.needs), drawMw, madeAt: admittedAt, expiresAt, ...tenant }
 }
 
 /** The refusal in the place of a decision that would have let one more job in than can be kept account of. */
