@@ -77,7 +77,6 @@ export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorP
       return
     }
     timer = setTimeout(look, Math.max(LOOK_MS, tookMs / SHARE))
-    timer.unref()
   }
   return {
     changed,

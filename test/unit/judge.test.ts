@@ -1,11 +1,13 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { adviseJobs, type Trend } from '../../src/engine/advice.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { FactSources, WorkloadClass } from '../../src/model/documents.ts'
 import type { JobNeeds } from '../../src/model/facts.ts'
 import { HEADERS } from '../../src/model/headers.ts'
+import type { Job, JobEvent } from '../../src/model/job.ts'
 import type { RequestView } from '../../src/model/request-view.ts'
 import { RESERVATIONS_MAX } from '../../src/model/reservation.ts'
 import { compileFacts } from '../../src/request/facts.ts'
@@ -137,6 +139,8 @@ t.test('needs that nobody can read are refused with 400 and counted', async (t) 
   })
 })
 
+const POWER = { signal: 'power.headroom_pct', amber: min(15, 20), red: min(5, 10), estimated: false }
+
 /** Training at one campus, or two, with so much power to spare. */
 const campus = (
   test: Test,
@@ -146,13 +150,17 @@ const campus = (
   const names = options.sites ?? ['ams']
   const world = new World({
     sites: names.map((name) => site(name)),
+    readiness: [{ metadata: { name: 'campus' }, limits: { power: [POWER] }, admits: {} }],
     classes: [workload('training', { whenHubwardIsDown: 'refuse', flexibility: 'pausable', ...over })],
     policies: [
-      policy([names], {
-        class: 'training',
-        signals: { 'power.headroom_mw': min(1, 1.5) },
-        otherwise: [{ action: 'delay', retryAfterMs: 30_000 }],
-      }),
+      policy(
+        names.map((name) => [name]),
+        {
+          class: 'training',
+          signals: { 'power.headroom_mw': min(1, 1.5) },
+          otherwise: [{ action: 'delay', retryAfterMs: 30_000 }],
+        },
+      ),
     ],
   })
   const measure = (mw: number, more: Record<string, number> = {}) =>
@@ -283,4 +291,170 @@ t.test('reservations and what was told survive a restart; a line cut by a crash 
   late.world.now = T0 + 7_200_000
   late.jobs.restore()
   t.equal(late.view.all().size, 0, 'what had aged out meanwhile is not held again')
+})
+
+/** An admitted job, told what follows from the world as it is now, again and again. */
+const advised = (made: ReturnType<typeof campus>, needs: JobNeeds = { mw: 2 }) => {
+  let job = made.view.get(made.ask(needs).id)!
+  return (trend?: Trend) => {
+    const [advice] = adviseJobs(made.world.snapshot, made.tally, [job], made.world.now, trend)
+    job = { ...job, advice: advice! }
+    return advice!
+  }
+}
+
+t.test(
+  'red: whoever can pause is paused at once, who can move is sent where it fits, and goes on after the dwell',
+  async (t) => {
+    for (const flexibility of ['pausable', 'delayable', 'movable'] as const) {
+      const made = campus(t, { flexibility }, { sites: ['ams', 'fra'] })
+      const { world } = made
+      const tell = advised(made)
+      t.match(tell(), { action: 'run', reason: 'fits' })
+      world.samples({ ams: { 'power.state': 2 } })
+      t.match(tell(), {
+        action: flexibility === 'movable' ? 'move' : 'pause',
+        reason: 'red',
+        because: { target: 'ams/default', constraint: 'safety.red', measured: 'power.state 2' },
+        deadline: T0,
+        to: flexibility === 'movable' ? { target: 'fra/default', cluster: 'fra' } : undefined,
+      })
+      t.equal(tell(), tell(), 'what stands is the same object')
+      const keep = () => {
+        world.samples({ ams: { 'power.state': 0, 'power.headroom_mw': 5 }, fra: { 'power.headroom_mw': 5 } })
+      }
+      world.pass(60_000, keep)
+      t.not(tell().action, 'resume', 'safety waits longer')
+      world.pass(600_000, keep)
+      t.match(tell(), { action: 'resume', reason: 'fits' })
+    }
+  },
+)
+
+t.test(
+  'one that has to leave and fits nowhere else is paused; a drain lets what can only be delayed finish',
+  async (t) => {
+    const movable = campus(t, { flexibility: 'movable' })
+    const tellMovable = advised(movable)
+    movable.world.samples({ ams: { 'leak.detected': 1 } })
+    t.match(tellMovable(), { action: 'pause', reason: 'red', to: undefined })
+    for (const [flexibility, action] of [
+      ['delayable', 'run'],
+      ['inflexible', 'run'],
+      ['pausable', 'pause'],
+    ] as const) {
+      const made = campus(t, { flexibility })
+      const tell = advised(made)
+      made.world.overrides({ overrides: [order('drain', { site: 'ams' })] })
+      t.match(tell(), { action }, flexibility)
+    }
+  },
+)
+
+t.test(
+  'its own draw is no reason to stop a job, what readiness does not admit is, with a deadline from the trend',
+  async (t) => {
+    const made = campus(t, {}, { sites: ['ams'] })
+    const { world, measure } = made
+    const tell = advised(made)
+    measure(0.2)
+    world.pass(30_000, () => measure(0.2))
+    t.match(made.ask(), { action: 'delay' }, 'nobody else comes')
+    t.match(tell(), { action: 'run' }, 'it stays')
+    const short = () => measure(0.2, { 'power.headroom_pct': 10 })
+    short()
+    world.pass(30_000, short)
+    const amber = {
+      action: 'pause',
+      reason: 'readiness',
+      because: { constraint: 'readiness', measured: 10, unit: '% of power.headroom_pct' },
+      red: { signal: 'power.headroom_pct', op: 'min', limit: 5 },
+    }
+    t.match(tell(), { ...amber, deadline: null })
+    t.match(
+      tell(() => -0.05),
+      { ...amber, deadline: world.now + 100_000 },
+      'ten percent, five to the red limit, a twentieth a second',
+    )
+    t.equal(
+      tell(() => 0.05).deadline,
+      world.now + 100_000,
+      'told once: a deadline that goes away again does not call it back',
+    )
+  },
+)
+
+t.test('maintenance is told half an hour ahead, with its beginning as the deadline', async (t) => {
+  const made = campus(t, { flexibility: 'delayable' })
+  const { world, measure } = made
+  const from = T0 + 3_600_000
+  const window = { id: 'm', site: 'ams', from, to: from + 600_000, reason: 'valve', author: 'ops@example.com' }
+  world.overrides({ maintenance: [window] })
+  const tell = advised(made)
+  t.match(tell(), { action: 'run' })
+  world.pass(1_801_000, () => measure(5))
+  t.match(tell(), { action: 'pause', reason: 'maintenance', deadline: from, because: { measured: /valve/ } })
+})
+
+t.test('without telemetry a class that waits then is paused and one that takes the lowest risk is not', async (t) => {
+  for (const [whenStale, action] of [
+    [{ action: 'queue', alert: true }, 'pause'],
+    [{ action: 'lowest-risk', alert: true }, 'run'],
+  ] as const) {
+    const made = campus(t, { whenStale })
+    const tell = advised(made)
+    made.world.pass(300_000)
+    t.match(tell(), { action, reason: action === 'run' ? 'fits' : 'stale' })
+    made.world.pass(1_000, () => made.measure(5))
+    t.match(tell(), { action: action === 'run' ? 'run' : 'resume' })
+  }
+})
+
+t.test('a paused job comes back to what it holds itself, and not to what others hold', async (t) => {
+  const made = campus(t)
+  const { world, ask, view, measure } = made
+  const first = ask({ mw: 3 })
+  const tell = () => {
+    const job = view.get(first.id)!
+    const [advice] = adviseJobs(world.snapshot, made.tally, [job], world.now)
+    return advice!
+  }
+  const paused = { action: 'pause', reason: 'readiness', deadline: null, since: T0 } as const
+  const all = view.all() as Map<string, Job>
+  all.set(first.id, { ...view.get(first.id)!, advice: paused })
+  measure(3.5)
+  t.equal(tell().action, 'resume', 'three of the three and a half are its own')
+  t.equal(ask({ mw: 1 }).action, 'delay')
+  measure(4.5)
+  t.equal(ask({ mw: 1 }).action, 'route')
+  measure(3.5)
+  t.equal(tell().action, 'pause', 'one is held by another now')
+})
+
+t.test('a running hubward tells its jobs soon after a change, journals, counts, and does so once', async (t) => {
+  const { ask, view, world, told, metrics, bugs } = campus(t)
+  const ids = Array.from({ length: 20 }, () => ask({ mw: 0.1 }).id)
+  const heard: JobEvent[] = []
+  const all = new Promise<void>((resolve) => {
+    view.feed.subscribe((event) => {
+      heard.push(event)
+      if (heard.filter(({ kind }) => kind === 'advice').length === ids.length) resolve()
+    })
+  })
+  const from = view.feed.last()
+  world.samples({ ams: { 'leak.detected': 1 } })
+  await all
+  t.same(
+    heard.map(({ number }) => number),
+    ids.map((_, index) => from + 1 + index),
+  )
+  t.match(view.get(ids[0]!), { advice: { action: 'pause', reason: 'red' } })
+  t.equal(told.filter(({ kind }) => kind === 'job-advised').length, 20)
+  t.equal(metrics.value('hubward_job_advice_total', 'training', 'pause', 'red'), 20)
+  t.same(
+    view.feed.since(from + 18)?.map(({ number }) => number),
+    [from + 19, from + 20],
+  )
+  t.equal(view.feed.since(from + 21), undefined, 'a number of another run')
+  t.same(bugs, [])
 })
