@@ -1,9 +1,10 @@
 import { type DocumentSet, EMPTY_SET, type PolicyCase, type Site, type WorkloadClass } from '../model/documents.ts'
-import { siteOf } from '../model/names.ts'
+import { siteOf, targetName } from '../model/names.ts'
 import type { Given } from './case-given.ts'
 import { readDocuments } from './read.ts'
 import { joinSets, READERS } from './read-kinds.ts'
 import type { Kind } from './schema/kinds.ts'
+import { knownNames } from './suggest.ts'
 
 /**
  * The documents of a case: those under test, those that it brings itself, which replace others of their kind and name,
@@ -23,7 +24,7 @@ export function caseDocuments(
   const models = modelsOf(set, written)
   const plain: DocumentSet = {
     ...EMPTY_SET,
-    sites: [...new Set(Object.keys(given.places).map(siteOf))]
+    sites: [...new Set(Object.keys(given.places).map(siteOfPlace))]
       .filter((name) => !sites.has(name))
       .map(plainSite(models)),
     classes: [...new Set(own.flatMap(({ spec }) => spec?.class ?? []))]
@@ -84,3 +85,26 @@ const plainClass = (name: string): WorkloadClass => ({
   panic: 'last-good',
   session: { lifeMs: 1_800_000 },
 })
+
+/** The site of `ams`, `ams/h100` or `ams@cdu-1`. */
+const siteOfPlace = (name: string): string => siteOf(name.split('@')[0]!)
+
+/** Tells of pools and coolant loops that a case speaks of and no site has: what is said of them would count for nothing. */
+export function checkPlaces(set: DocumentSet, given: Given, wrong: (what: string) => void): void {
+  for (const name of Object.keys(given.places)) {
+    const site = set.sites.find(({ metadata }) => metadata.name === siteOfPlace(name))
+    if (site === undefined) wrong(`given.sites.${name}: no site is called "${siteOfPlace(name)}"`)
+    const loop = name.split('@')[1]
+    const pools = site?.pools.map((pool) => targetName(site.metadata.name, pool.name)) ?? []
+    if (site === undefined || name === site.metadata.name || pools.includes(name)) continue
+    const loops = (site.loops ?? []).map((one) => one.name)
+    const { down, refusing, drained, maintenance } = given.places[name]!
+    if (loop !== undefined && (down || refusing || drained || maintenance))
+      wrong(`given.sites.${name}: of a coolant loop only values can be said; maintenance.active: true is one`)
+    if (loop === undefined) wrong(`given.sites.${name}: there is no such pool; ${knownNames(pools)}`)
+    else if (!loops.includes(loop)) wrong(`given.sites.${name}: there is no such coolant loop; ${knownNames(loops)}`)
+  }
+  const targets = set.sites.flatMap(({ metadata, pools }) => pools.map(({ name }) => targetName(metadata.name, name)))
+  for (const { target } of given.reservations)
+    if (!targets.includes(target)) wrong(`given.reservations: no target is called "${target}"`)
+}

@@ -1,15 +1,12 @@
-import type { DocumentSet } from '../model/documents.ts'
-import { type EpochMs, targetName } from '../model/names.ts'
-import { OVERRIDE_LIFE_MAX_MS, type Override, type OverrideSet } from '../model/override.ts'
-import type { Heartbeat, Sample } from '../model/sample.ts'
+import type { EpochMs } from '../model/names.ts'
+import type { Override } from '../model/override.ts'
 import { signalOf } from '../model/signal.ts'
+import { type GivenSeries, seriesOf } from './case-series.ts'
 import { GIVEN_WORDS, SITE_WORDS } from './case-words.ts'
-import { parseDuration } from './duration.ts'
-import { goodValues } from './good-values.ts'
 import { parseInstant } from './instant.ts'
 import { didYouMean } from './suggest.ts'
 
-/** What is said of one site or pool. */
+/** What is said of one site, pool or coolant loop. */
 export interface Place {
   readonly values: Readonly<Record<string, number>>
   readonly down: boolean
@@ -19,13 +16,28 @@ export interface Place {
   readonly stale: readonly string[]
   readonly missing: readonly string[]
   readonly insufficient: readonly string[]
+  /** Values of links by their other end: `region:EMEA`. */
+  readonly from: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** Values ahead of time by signal, in milliseconds after the beginning of the case. */
+  readonly series: Readonly<Record<string, readonly GivenSeries[]>>
+}
+
+/** What an admitted job holds. */
+export interface GivenReservation {
+  readonly target: string
+  readonly mw: number
+  readonly coolingKw?: number
+  readonly gpus?: number
+  readonly drawMw?: number
+  readonly class?: string
 }
 
 /** The world of a case, as `given` describes it. */
 export interface Given {
   readonly now: EpochMs
-  /** By site or target; what is said of a target goes before what is said of its site. */
+  /** By site, target or `site@loop`; what is said of a target or loop goes before what is said of its site. */
   readonly places: Readonly<Record<string, Place>>
+  readonly reservations: readonly GivenReservation[]
   readonly overrides: readonly WrittenOrder[]
   readonly routing: boolean
   readonly clusters: readonly string[] | null
@@ -41,10 +53,10 @@ interface WrittenOrder {
 }
 
 /** The time at which a case begins where it does not say. */
-export const CASE_NOW: EpochMs = 1_767_268_800_000
+const CASE_NOW: EpochMs = 1_767_268_800_000
 
-const MONTH_MS = 31 * 86_400_000
-const NOTHING: Place = {
+/** A place of which nothing is said. */
+export const NOTHING: Place = {
   values: {},
   down: false,
   refusing: false,
@@ -53,24 +65,26 @@ const NOTHING: Place = {
   stale: [],
   missing: [],
   insufficient: [],
+  from: {},
+  series: {},
 }
 
 /** Before anything is given. */
 export const NOTHING_GIVEN: Given = {
   now: CASE_NOW,
   places: {},
+  reservations: [],
   overrides: [],
   routing: true,
   clusters: null,
   documents: [],
 }
 
+type Words = Readonly<Record<string, unknown>>
+type Wrong = (what: string) => void
+
 /** What a written `given` adds to what was given before. Sites are added to word by word, all else is replaced. */
-export function addGiven(
-  before: Given,
-  written: Readonly<Record<string, unknown>>,
-  wrong: (what: string) => void,
-): Given {
+export function addGiven(before: Given, written: Words, wrong: Wrong): Given {
   for (const word of Object.keys(written)) {
     if (!Object.hasOwn(GIVEN_WORDS, word))
       wrong(`given knows no "${word}"${didYouMean(word, Object.keys(GIVEN_WORDS))}`)
@@ -79,17 +93,14 @@ export function addGiven(
   if (now === undefined) wrong(`given.now: there is no time ${String(written.now)}`)
   const places = { ...before.places }
   for (const [name, words] of Object.entries((written.sites ?? {}) as Record<string, unknown>)) {
-    places[name] = addPlace(
-      places[name] ?? NOTHING,
-      (words ?? {}) as Record<string, unknown>,
-      `given.sites.${name}`,
-      wrong,
-    )
+    places[name] = addPlace(places[name] ?? NOTHING, (words ?? {}) as Words, `given.sites.${name}`, wrong)
   }
   const routing = written.routing === undefined ? before.routing : written.routing === true || written.routing === 'on'
   return {
     now: now ?? before.now,
     places,
+    reservations:
+      written.reservations === undefined ? before.reservations : reservationsOf(written.reservations, wrong),
     overrides: (written.overrides as WrittenOrder[] | undefined) ?? before.overrides,
     routing,
     clusters: (written.clusters as string[] | undefined) ?? before.clusters,
@@ -97,99 +108,51 @@ export function addGiven(
   }
 }
 
-function addPlace(before: Place, words: Record<string, unknown>, where: string, wrong: (what: string) => void): Place {
-  const place = { ...before, values: { ...before.values } }
+function addPlace(before: Place, words: Words, where: string, wrong: Wrong): Place {
+  const place = { ...before, values: { ...before.values }, series: { ...before.series } }
   for (const [word, value] of Object.entries(words)) {
+    const at = `${where}.${word}`
     if (word === 'down' || word === 'refusing' || word === 'drained' || word === 'maintenance')
       place[word] = value === true
     else if (word === 'stale' || word === 'missing' || word === 'insufficient') place[word] = [value].flat().map(String)
-    else if (signalOf(word) === undefined) {
+    else if (word === 'from') place.from = linksOf(place.from, value, at, wrong)
+    else if (word === 'prices' || word === 'offPeak' || word === 'series') {
+      for (const [signal, series] of seriesOf(word, value, at, wrong)) place.series[signal] = series
+    } else if (signalOf(word) === undefined) {
       wrong(
         `${where}: no signal is called "${word}"${didYouMean(word, [...Object.keys(SITE_WORDS), ...Object.keys(place.values)])}`,
       )
-    } else if (typeof value === 'number' || typeof value === 'boolean') place.values[word] = Number(value)
-    else wrong(`${where}.${word} has to be a number, true or false`)
+    } else if (signalOf(word)?.scope === 'link')
+      wrong(`${at} is of a link: write from: { region:EMEA: { ${word}: … } }`)
+    else if (typeof value === 'number' || typeof value === 'boolean') place.values[word] = Number(value)
+    else wrong(`${at} has to be a number, true or false`)
   }
   return place
 }
 
-/** What the sites of a case send at one moment. */
-export function caseSamples(
-  set: DocumentSet,
-  given: Given,
-  at: EpochMs,
-): { samples: Sample[]; heartbeats: Heartbeat[] } {
-  const good = goodValues(set)
-  const samples: Sample[] = []
-  const heartbeats: Heartbeat[] = []
-  for (const site of set.sites) {
-    for (const pool of site.pools) {
-      const name = targetName(site.metadata.name, pool.name)
-      const [wide, narrow] = [given.places[site.metadata.name] ?? NOTHING, given.places[name] ?? NOTHING]
-      const says = (word: 'stale' | 'missing' | 'insufficient', signal: string): boolean =>
-        wide[word].includes(signal) || narrow[word].includes(signal)
-      const where = { site: site.metadata.name, pool: pool.name, source: 'case' }
-      const values = { ...good, ...wide.values, ...narrow.values }
-      for (const signal of new Set([...Object.keys(values), ...wide.stale, ...narrow.stale])) {
-        if (says('missing', signal)) continue
-        const count = says('insufficient', signal) ? 1 : 1_000_000
-        samples.push({
-          ...where,
-          signal,
-          value: values[signal] ?? 0,
-          at: says('stale', signal) ? at - MONTH_MS : at,
-          count,
-        })
-      }
-      const outcome = wide.down || narrow.down ? 'refused' : 'ok'
-      if (wide.refusing || narrow.refusing) heartbeats.push({ ...where, kind: 'passive', outcome: 'refused', at })
-      heartbeats.push({ ...where, kind: 'probe', outcome, at, detail: outcome === 'ok' ? 'ok' : 'down, says the case' })
+function linksOf(before: Place['from'], written: unknown, where: string, wrong: Wrong): Place['from'] {
+  const links = { ...before }
+  for (const [end, values] of Object.entries((written ?? {}) as Record<string, Words>)) {
+    if (!/^(region|asn|site):./.test(end)) wrong(`${where}: "${end}" is no end of a link: region:…, asn:… or site:…`)
+    const known: Record<string, number> = { ...links[end] }
+    for (const [signal, value] of Object.entries(values ?? {})) {
+      if (signalOf(signal)?.scope !== 'link') wrong(`${where}.${end}: "${signal}" is no signal of a link`)
+      else if (typeof value === 'number') known[signal] = value
+      else wrong(`${where}.${end}.${signal} has to be a number`)
     }
+    links[end] = known
   }
-  return { samples, heartbeats }
+  return links
 }
 
-/**
- * The orders of a case: those that it lists, given at `orderedAt`, and those for sites that it calls drained or in
- * maintenance, which hold as long as it says so.
- */
-export function caseOverrides(given: Given, at: EpochMs, orderedAt: EpochMs): OverrideSet {
-  const author = 'case@example.com'
-  const order = { author, created: at - 1, expires: at + OVERRIDE_LIFE_MAX_MS }
-  const scopeOf = (name: string) => {
-    const [site, pool] = name.split('/')
-    return { site: site!, ...(pool === undefined ? {} : { pool }) }
-  }
-  const drained = Object.entries(given.places).filter(([, place]) => place.drained)
-  const maintained = Object.entries(given.places).filter(([, place]) => place.maintenance)
-  return {
-    ...(given.routing ? {} : { routing: { enabled: false, reason: 'the case says so', author, at } }),
-    overrides: [
-      ...given.overrides.map(({ kind, scope, constraint, reason, for: life }, index) => ({
-        author,
-        created: orderedAt - 1,
-        id: `given-${index}`,
-        kind,
-        scope: scope ?? {},
-        ...(constraint === undefined ? {} : { constraint }),
-        reason: reason ?? 'the case says so',
-        expires: orderedAt + ((life === undefined ? undefined : parseDuration(life)) ?? OVERRIDE_LIFE_MAX_MS),
-      })),
-      ...drained.map(([name]) => ({
-        ...order,
-        id: `drain-${name}`,
-        kind: 'drain' as const,
-        scope: scopeOf(name),
-        reason: 'the case says so',
-      })),
-    ],
-    maintenance: maintained.map(([name]) => ({
-      id: `maintenance-${name}`,
-      ...scopeOf(name),
-      from: at - 1,
-      to: at + OVERRIDE_LIFE_MAX_MS,
-      reason: 'the case says so',
-      author,
-    })),
-  }
+function reservationsOf(written: unknown, wrong: Wrong): GivenReservation[] {
+  const known = ['target', 'mw', 'coolingKw', 'gpus', 'drawMw', 'class']
+  return ([written].flat() as Words[]).flatMap((one, index) => {
+    const where = `given.reservations[${index}]`
+    for (const word of Object.keys(one ?? {}))
+      if (!known.includes(word)) wrong(`${where} knows no "${word}"${didYouMean(word, known)}`)
+    if (typeof one?.target === 'string' && typeof one.mw === 'number') return [one as unknown as GivenReservation]
+    wrong(`${where} has to name a target, and its mw`)
+    return []
+  })
 }

@@ -1,11 +1,23 @@
 import type { Because, Decision } from '../model/decision.ts'
 import { siteOf } from '../model/names.ts'
+import type { TargetReadiness } from '../model/readiness.ts'
+import { DIMENSIONS, type Dimension } from '../model/signal-row.ts'
 import { THEN_WORDS } from './case-words.ts'
 import { durationText, parseDuration } from './duration.ts'
 import { didYouMean } from './suggest.ts'
 
-/** What of a written `then` the decision does not meet, as sentences; empty if all is met. */
-export function unmet(then: Readonly<Record<string, unknown>>, decision: Decision): string[] {
+/** The readiness of a target for the class of the request; undefined for an unknown target. */
+export type ReadinessOf = (target: string) => TargetReadiness | undefined
+
+/**
+ * What of a written `then` the decision does not meet, as sentences; empty if all is met. Readiness is not part of a
+ * decision: who cannot tell it passes nothing, and is not to be asked for it.
+ */
+export function unmet(
+  then: Readonly<Record<string, unknown>>,
+  decision: Decision,
+  readinessOf?: ReadinessOf,
+): string[] {
   const failures: string[] = []
   const seen = visible(decision)
   for (const [word, wanted] of Object.entries(then)) {
@@ -16,6 +28,15 @@ export function unmet(then: Readonly<Record<string, unknown>>, decision: Decisio
     } else if (word === 'policy') {
       const names = [decision.policy, decision.policy?.split('@')[0]]
       if (!names.includes(String(wanted))) failures.push(told('policy', wanted, decision.policy))
+    } else if (word === 'readiness') {
+      failures.push(...unmetReadiness(wanted as Wanted, readinessOf))
+    } else if (word === 'forecast') {
+      failures.push(...unmetForecast(wanted as Wanted, decision))
+    } else if (word === 'suggest') {
+      for (const [what, value] of Object.entries(wanted as Wanted)) {
+        const seen = (decision.suggest as Wanted | undefined)?.[what]
+        if (seen !== value) failures.push(told(`suggest.${what}`, value, seen))
+      }
     } else if (word === 'retryAfter') {
       const ms = parseDuration(String(wanted))
       const retryAfterMs = 'retryAfterMs' in decision ? decision.retryAfterMs : undefined
@@ -44,3 +65,34 @@ function unmetBecause(wanted: readonly Partial<Because>[], because: readonly Bec
 
 const told = (word: string, wanted: unknown, seen: unknown): string =>
   `${word} is ${seen === undefined || seen === null ? 'none' : String(seen)}, not ${[wanted].flat().join(' or ')}`
+
+type Wanted = Readonly<Record<string, unknown>>
+
+function unmetReadiness(wanted: Wanted, readinessOf: ReadinessOf | undefined): string[] {
+  if (readinessOf === undefined) return ['readiness cannot be told here']
+  return Object.entries(wanted).flatMap(([target, states]) => {
+    const seen = readinessOf(target)
+    if (seen === undefined) return [`readiness: no target is called "${target}"`]
+    return Object.entries(states as Wanted).flatMap(([word, state]) => {
+      if (word !== 'overall' && !(DIMENSIONS as readonly string[]).includes(word))
+        return [`readiness knows no "${word}"${didYouMean(word, ['overall', ...DIMENSIONS])}`]
+      const one = word === 'overall' ? { state: seen.overall, says: '' } : seen.dimensions[word as Dimension]
+      if (one.state === state) return []
+      return [`readiness of ${target}: ${told(word, state, one.state)}${one.says === '' ? '' : ` (${one.says})`}`]
+    })
+  })
+}
+
+function unmetForecast(wanted: Wanted, { forecast, at: now }: Decision): string[] {
+  if (forecast === undefined) return ['there is no forecast']
+  const seen: Wanted = {
+    in: forecast.at === null ? 'never' : durationText(forecast.at - now),
+    waitsFor: forecast.waitsFor,
+    target: forecast.target,
+  }
+  return Object.entries(wanted).flatMap(([word, value]) => {
+    const ms = word === 'in' ? parseDuration(String(value)) : undefined
+    const expected = ms === undefined ? value : durationText(ms)
+    return seen[word] === expected ? [] : [told(`forecast.${word}`, expected, seen[word])]
+  })
+}

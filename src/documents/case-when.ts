@@ -1,8 +1,9 @@
 import type { DocumentSet } from '../model/documents.ts'
-import { FACT_NAMES, type Facts, type FactValue } from '../model/facts.ts'
+import { FACT_NAMES, type Facts, type FactValue, type JobNeeds } from '../model/facts.ts'
 import { targetName } from '../model/names.ts'
-import { WHEN_WORDS } from './case-words.ts'
+import { NEED_WORDS, WHEN_WORDS } from './case-words.ts'
 import { FACT_TYPES } from './condition-check.ts'
+import { didYouMean } from './suggest.ts'
 
 /** The facts that a written `when` describes. */
 export function caseFacts(
@@ -33,9 +34,22 @@ export function caseFacts(
     class: String(known.class ?? ''),
     session: typeof session === 'string' ? { verdict: 'valid', target: session } : { verdict: 'none' },
     ...(hop === undefined ? {} : { hop: hopOf(String(hop), set) }),
-    ...(needs === undefined ? {} : { needs: needs as NonNullable<Facts['needs']> }),
+    ...(needs === undefined ? {} : { needs: needsOf(needs, wrong) }),
     extra,
   }
+}
+
+/** A job's needs, each of the type that it has to be: a need that nobody understands would let everything pass. */
+function needsOf(written: unknown, wrong: (what: string) => void): JobNeeds {
+  const needs: Record<string, unknown> = {}
+  for (const [word, value] of Object.entries((written ?? {}) as Record<string, unknown>)) {
+    const type = Object.hasOwn(NEED_WORDS, word) ? NEED_WORDS[word as keyof typeof NEED_WORDS] : undefined
+    if (type === undefined) wrong(`when.needs knows no "${word}"${didYouMean(word, Object.keys(NEED_WORDS))}`)
+    else if (type === 'list') needs[word] = [value].flat().map(String)
+    else if (typeof value === type) needs[word] = value
+    else wrong(`when.needs.${word} has to be ${type === 'object' ? 'a map of signals' : `a ${type}`}`)
+  }
+  return needs as JobNeeds
 }
 
 const hopOf = (hop: string, set: DocumentSet): NonNullable<Facts['hop']> => {

@@ -6,7 +6,9 @@
 /** What `given` may say, and what each word means. The reference is made of this table. */
 export const GIVEN_WORDS = {
   now: 'the time at which the case begins, as 2026-11-22T10:00:00Z',
-  sites: 'by site or pool (ams, ams/h100): values of signals, and the words of a site',
+  sites:
+    'by site, pool or coolant loop (ams, ams/h100, ams@cdu-1): values of signals as meters report them, and the words of a site; power headroom and cooling margin follow from meters and the Site document where those are given',
+  reservations: 'what admitted jobs hold: target, mw, and optionally coolingKw, gpus, drawMw (drawn already)',
   overrides: 'orders in force: kind, scope, and optionally constraint, reason, for (a duration)',
   routing: 'on or off',
   clusters: 'the clusters that Envoy is known to have; absent: all',
@@ -22,6 +24,10 @@ export const SITE_WORDS = {
   stale: 'signals whose sample is a month old',
   missing: 'signals that were never measured',
   insufficient: 'signals with too few events behind them',
+  from: 'values of links, by their other end: { region:EMEA: { client.rtt_p95_ms: 30 }, site:fra: { site.rtt_ms: 9 } }',
+  prices: 'price.per_mwh ahead of time, from hours after the beginning on: { 0h: 90, 6h: 35 }; the last holds a day',
+  offPeak: 'when tariff.off_peak is true, hours after the beginning: { from: 6h, to: 12h }, or a list of them',
+  series: 'other signals ahead of time, written as prices are: { carbon.g_per_kwh: { 0h: 300, 4h: 120 } }',
 } as const satisfies Record<string, string>
 
 /** What `when` may say beside the names of facts; any other name is a fact of the user's own. */
@@ -29,8 +35,22 @@ export const WHEN_WORDS = {
   near: 'the site with the smallest measured round trip',
   session: 'the target that the session runs on',
   hop: 'the target that another hubward chose for this request already, or loop: it has been here before',
-  needs: 'what a job says it needs: signals, gpu, cooling, mayDelay',
+  needs: 'what a job says it needs: signals, gpu, cooling, mayDelay, mw, coolingKw, gpus, gpusMin, batchSize, near',
   seed: '16 hex digits; absent: zeros',
+} as const satisfies Record<string, string>
+
+/** What a job may say it needs, and the type of each. */
+export const NEED_WORDS = {
+  signals: 'object',
+  gpu: 'list',
+  cooling: 'list',
+  mayDelay: 'boolean',
+  mw: 'number',
+  coolingKw: 'number',
+  gpus: 'number',
+  gpusMin: 'number',
+  batchSize: 'number',
+  near: 'list',
 } as const satisfies Record<string, string>
 
 /** What `then` may say. Of target and site, a list means any of them. */
@@ -47,4 +67,9 @@ export const THEN_WORDS = {
   until: 'what a delay waits for',
   session: 'none, new, kept, moved, …',
   because: 'entries that have to be among the reasons: target, constraint, and optionally measured and limit',
+  readiness:
+    'by target, the readiness for the class of the request: overall, or a dimension: { ams/h100: { power: amber } }',
+  forecast: 'when it is expected to fit: in (a duration from now, or never), waitsFor, target',
+  suggest: 'what could be asked for instead: gpus',
+  movedFrom: 'the target that the session was on before',
 } as const satisfies Record<string, string>

@@ -2,11 +2,15 @@ import type { Change } from '../model/change.ts'
 import type { Decision } from '../model/decision.ts'
 import type { DocumentSet, PolicyCase } from '../model/documents.ts'
 import type { Facts } from '../model/facts.ts'
-import type { EpochMs } from '../model/names.ts'
+import type { ClassName, EpochMs, TargetName } from '../model/names.ts'
+import type { TargetReadiness } from '../model/readiness.ts'
 import type { CompileCondition } from '../model/snapshot.ts'
 import type { Tally } from '../model/tally.ts'
-import { caseDocuments } from './case-documents.ts'
-import { addGiven, caseOverrides, caseSamples, type Given, NOTHING_GIVEN } from './case-given.ts'
+import { caseDocuments, checkPlaces } from './case-documents.ts'
+import { addGiven, type Given, type GivenReservation, NOTHING, NOTHING_GIVEN, type Place } from './case-given.ts'
+import { caseOverrides, caseReservation } from './case-orders.ts'
+import { caseSamples } from './case-samples.ts'
+import { caseSeries } from './case-series.ts'
 import { unmet } from './case-then.ts'
 import { caseFacts } from './case-when.ts'
 import { compileCondition } from './conditions.ts'
@@ -17,6 +21,13 @@ export interface CaseEngine<Snapshot> {
   readonly emptySnapshot: (compile: CompileCondition) => Snapshot
   readonly fold: (snapshot: Snapshot, change: Change) => { readonly snapshot: Snapshot }
   readonly decide: (facts: Facts, snapshot: Snapshot, tally: Tally, now: EpochMs, id: string) => Decision
+  /** The readiness of a target for a class; undefined for an unknown target. Absent: cases can't ask for it. */
+  readonly readiness?: (
+    snapshot: Snapshot,
+    target: TargetName,
+    className: ClassName,
+    now: EpochMs,
+  ) => TargetReadiness | undefined
 }
 
 /** What came of one case. */
@@ -69,7 +80,9 @@ export function runCase<Snapshot>(
   for (const { facts, snapshot, tally, now, id, then, step } of questionsOf(set, engine, written, failures)) {
     const decision = engine.decide(facts, snapshot, tally, now, id)
     decisions.push(decision)
-    for (const failure of unmet(then, decision)) failures.push(placed(failure, step))
+    const readinessOf =
+      engine.readiness && ((target: TargetName) => engine.readiness?.(snapshot, target, facts.class, now))
+    for (const failure of unmet(then, decision, readinessOf)) failures.push(placed(failure, step))
   }
   if (decisions.length === 0) failures.push('the case asks nothing: write when and then')
   return { ok: failures.length === 0, failures, decisions }
@@ -97,8 +110,9 @@ export function* questionsOf<Snapshot>(
     const wrong = (what: string) => failures.push(placed(what, step))
     const after = 'after' in words ? words.after : undefined
     given = addGiven(given, words.given ?? {}, wrong)
+    checkPlaces(documents, given, wrong)
     when = { ...when, ...words.when }
-    run.pass(withNear(documents, given, when), parseDuration(after ?? '0s') ?? 0)
+    run.pass(withNear(documents, given, when), endsOf(when), parseDuration(after ?? '0s') ?? 0)
     const isAsked = Object.keys(words.when ?? {}).length > 0 || Object.keys(words.then ?? {}).length > 0
     if (!isAsked) continue
     // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
@@ -116,19 +130,16 @@ function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, 
     const rtt = metadata.name === when.near ? 1 : 50
     const before = places[metadata.name]
     const values = { 'network.rtt_ms': rtt, 'network.rtt_p95_ms': rtt, ...before?.values }
-    const nothing = {
-      down: false,
-      refusing: false,
-      drained: false,
-      maintenance: false,
-      stale: [],
-      missing: [],
-      insufficient: [],
-    }
-    places[metadata.name] = { ...nothing, ...before, values }
+    places[metadata.name] = { ...NOTHING, ...before, values }
   }
   return { ...given, places }
 }
+
+/** The ends of links that a request comes from. */
+const endsOf = ({ region, asn }: Readonly<Record<string, unknown>>): string[] => [
+  ...(region === undefined ? [] : [`region:${String(region)}`]),
+  ...(asn === undefined ? [] : [`asn:${String(asn)}`]),
+]
 
 const SOURCE = { source: 'case', version: 'case', nonce: 'case' }
 
@@ -137,12 +148,16 @@ class Run<Snapshot> {
   readonly #set: DocumentSet
   #snapshot: Snapshot
   #now: EpochMs
+  readonly #beginning: EpochMs
+  #places: Readonly<Record<string, Place>> | undefined
+  #reservations: readonly GivenReservation[] = []
   #orders: { readonly given: Given['overrides']; readonly at: EpochMs } | undefined
 
   constructor(engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>, set: DocumentSet, now: EpochMs) {
     this.#engine = engine
     this.#set = set
     this.#now = now
+    this.#beginning = now
     this.#snapshot = engine.emptySnapshot(compileCondition)
     this.#apply({ kind: 'documents-accepted', at: now, ...SOURCE, hash: 'case', set, problems: [] })
   }
@@ -152,17 +167,19 @@ class Run<Snapshot> {
   }
 
   /** Lets time pass in a world like this: sites report several times a second, so that dampers see it all. */
-  pass(given: Given, ms: number): void {
+  pass(given: Given, ends: readonly string[], ms: number): void {
     const end = this.#now + ms
     // An order's life begins when it is given, and not anew with each step.
     if (this.#orders?.given !== given.overrides) this.#orders = { given: given.overrides, at: this.#now }
     const orders = caseOverrides(given, this.#now, this.#orders.at)
     this.#apply({ kind: 'overrides-accepted', at: this.#now, ...SOURCE, set: orders })
     this.#apply({ kind: 'clusters-known', at: this.#now, clusters: given.clusters })
+    this.#foresee(given)
+    this.#reserve(given)
     const tickMs = Math.max(1, Math.min(1_000, Math.ceil(ms / 240)))
     for (;;) {
       const at = this.#now
-      const { samples, heartbeats } = caseSamples(this.#set, given, at)
+      const { samples, heartbeats } = caseSamples(this.#set, given, ends, at)
       this.#apply({ kind: 'samples-arrived', at, samples, heartbeats })
       // A target that is down from the beginning takes more than one refusal to be believed dead.
       if (ms === 0)
@@ -171,6 +188,27 @@ class Run<Snapshot> {
       if (at >= end) return
       this.#now = Math.min(end, at + tickMs)
     }
+  }
+
+  /** What is known ahead of time is told once, and again when the case says something new. */
+  #foresee({ places }: Given): void {
+    if (places === this.#places) return
+    this.#places = places
+    const series = Object.entries(places).flatMap(([name, { series: written }]) => {
+      const [site, pool] = name.split('/') as [string, string?]
+      return caseSeries({ site, ...(pool === undefined ? {} : { pool }) }, written, this.#beginning)
+    })
+    if (series.length > 0) this.#apply({ kind: 'samples-arrived', at: this.#now, samples: [], heartbeats: [], series })
+  }
+
+  #reserve({ reservations }: Given): void {
+    if (reservations === this.#reservations) return
+    const at = this.#now
+    for (const index of this.#reservations.keys())
+      this.#apply({ kind: 'reservation-ended', at, id: `given-${index}`, cause: 'the case says so' })
+    for (const [index, one] of reservations.entries())
+      this.#apply({ kind: 'reservation-made', at, reservation: caseReservation(one, index, at) })
+    this.#reservations = reservations
   }
 
   /** What a decision made now is made of, beside its facts. */

@@ -1,6 +1,6 @@
 import type { Policy } from '../model/documents.ts'
 import { policyRef } from '../model/documents.ts'
-import { FACT_NAMES } from '../model/facts.ts'
+import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { signalOf } from '../model/signal.ts'
 import { checkEntry } from './check-entry.ts'
 import { ladderCandidates } from './check-ladder.ts'
@@ -83,7 +83,7 @@ export function checkCondition(when: string, report: Report): void {
 /** A fact that nothing gives is missing in every request, and the condition is then false without a word. */
 function checkConditionFacts(view: View, when: string, report: Report): void {
   const given = view.all.factSources.flatMap(({ facts }) => Object.keys(facts))
-  const known = [...FACT_NAMES, ...given]
+  const known = [...FACT_NAMES, ...NEED_FACTS, ...given]
   for (const [fact, offset] of conditionFacts(when)) {
     if (known.includes(fact)) continue
     const message = `nothing gives the fact "${fact}", so it is missing in every request${didYouMean(fact, known)}`

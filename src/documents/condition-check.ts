@@ -1,6 +1,6 @@
 import { type ASTNode, Environment, type ParseError } from '@marcbachmann/cel-js'
 import { parseBlock } from '../math/address.ts'
-import type { FACT_NAMES } from '../model/facts.ts'
+import { type FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { factOf } from './condition-facts.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, patternOf } from './condition-functions.ts'
 import { doubles, isEqual } from './condition-values.ts'
@@ -56,7 +56,7 @@ const REFUSED_FACTS: Readonly<Record<string, string>> = {
   requestId: 'a request id says nothing of where a request should go',
   session: 'sessions are kept by `session: sticky`; for its key read request.sessionKey',
   hop: "another hubward's decision is kept by itself",
-  needs: "a job's needs tighten the policy by themselves",
+  needs: "a job's needs tighten the policy by themselves; its size is request.batchSize and request.gpus",
   extra: 'read a fact of your own by its name: request.name',
 }
 
@@ -82,6 +82,7 @@ export interface Checked {
 export function conditionEnvironment(extra: Iterable<string>): Environment {
   const environment = functions.clone()
   const schema: Record<string, string> = { ...FACT_TYPES }
+  for (const name of NEED_FACTS) schema[name] = 'double'
   for (const name of extra) schema[name] ??= 'dyn'
   environment.registerVariable({ name: 'request', schema })
   return environment

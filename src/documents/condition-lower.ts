@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { parseBlock } from '../math/address.ts'
-import type { Facts } from '../model/facts.ts'
+import { type Facts, NEED_FACTS } from '../model/facts.ts'
 import { FACT_TYPES } from './condition-check.ts'
 import { factOf } from './condition-facts.ts'
 import { CONDITION_FUNCTIONS, type ConditionFunction, FAILED, inCidr, patternOf } from './condition-functions.ts'
@@ -91,6 +91,8 @@ function readFact(name: string): Program {
     const field = name as keyof typeof FACT_TYPES
     return (facts) => facts[field] ?? FAILED
   }
+  const need = NEED_FACTS.find((one) => one === name)
+  if (need !== undefined) return (facts) => facts.needs?.[need] ?? FAILED
   return (facts) => (Object.hasOwn(facts.extra, name) ? (facts.extra[name] ?? FAILED) : FAILED)
 }
 

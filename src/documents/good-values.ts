@@ -3,7 +3,7 @@ import { signalOf } from '../model/signal.ts'
 
 /**
  * A value for each signal that some policy looks at which every one of them is content with: on the good side of the
- * strictest resume value, and in the first step of each band.
+ * strictest resume value, in the first step of each band, and green.
  */
 export function goodValues(set: DocumentSet): Readonly<Record<string, number>> {
   const values: Record<string, number> = {}
@@ -20,7 +20,21 @@ export function goodValues(set: DocumentSet): Readonly<Record<string, number>> {
     // Equal for all, so that ranking leaves the order as it is written.
     for (const { signal } of policy.rank) values[signal] ??= restingValue(signal)
   }
+  for (const { limits } of set.readiness ?? []) {
+    for (const { signal, amber, red } of Object.values(limits).flat()) {
+      if (amber !== undefined) satisfy(signal, amber)
+      if (red !== undefined) satisfy(signal, red)
+    }
+  }
+  // The worst of what is said and what follows from meters counts: what is only assumed must never be that.
+  for (const signal of Object.keys(values)) if (signalOf(signal)?.derived === true) values[signal] = bestValue(signal)
   return values
+}
+
+/** The end of a signal's range that is not the bad one. */
+function bestValue(name: string): number {
+  const { range, worseWhen } = signalOf(name)!
+  return worseWhen === 'higher' ? range[0] : range[1]
 }
 
 /** The best value of a signal that no threshold names. */

@@ -18,7 +18,10 @@ export interface Received {
  * Words of `then` that an answer does not carry: a request that is sent on is told its reason and not what stood in
  * the way of other targets, and a session shows only in whether there is a new token, which is checked apart.
  */
-export const UNSEEN = { routed: ['because', 'session'], refused: ['session'] } as const
+export const UNSEEN = {
+  routed: ['because', 'session', 'readiness', 'forecast', 'suggest', 'movedFrom'],
+  refused: ['session', 'readiness', 'forecast', 'suggest', 'movedFrom'],
+} as const
 
 /** What an answer fails to say of what the case expects, and what in it does not agree with itself, as sentences. */
 export function unmetByAnswer(

@@ -38,7 +38,16 @@ const sourcesFor = (facts: Facts): FactSources => {
   }
 }
 
-const needsText = ({ signals = {}, gpu, cooling, mayDelay }: JobNeeds): string =>
+// What a job needs, by the name that its header gives it.
+const NUMBERS = [
+  ['mw', 'mw'],
+  ['coolingKw', 'cooling-kw'],
+  ['gpus', 'gpus'],
+  ['gpusMin', 'gpus-min'],
+  ['batchSize', 'batch-size'],
+] as const
+
+const needsText = ({ signals = {}, gpu, cooling, mayDelay, near, ...numbers }: JobNeeds): string =>
   [
     ...Object.entries(signals).flatMap(([name, { min, max }]) => [
       ...(min === undefined ? [] : [`${name}>=${min}`]),
@@ -47,6 +56,8 @@ const needsText = ({ signals = {}, gpu, cooling, mayDelay }: JobNeeds): string =
     ...(gpu === undefined ? [] : [`gpu=${gpu.join('|')}`]),
     ...(cooling === undefined ? [] : [`cooling=${cooling.join('|')}`]),
     ...(mayDelay === true ? ['may-delay'] : []),
+    ...(near === undefined ? [] : [`near=${near.join('|')}`]),
+    ...NUMBERS.flatMap(([need, name]) => (numbers[need] === undefined ? [] : [`${name}=${numbers[need]}`])),
   ].join(', ')
 
 /** The headers from which the facts of a question can be read again; session and hop are signed, as a client's are. */

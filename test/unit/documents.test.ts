@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
+import { CASE_ENGINE } from '../../src/cli/case-engine.ts'
 import { type CaseResult, runCase, runCases } from '../../src/documents/cases.ts'
 import { checkFreshness, checkSignals } from '../../src/documents/check-feeds.ts'
 import { diffDocuments } from '../../src/documents/diff.ts'
@@ -13,15 +14,13 @@ import { DOCUMENT_PROBLEMS } from '../../src/documents/problems.ts'
 import { readDocuments } from '../../src/documents/read.ts'
 import { schemaFiles } from '../../src/documents/schema/kinds.ts'
 import type { ReadContext } from '../../src/documents/view.ts'
-import { decide } from '../../src/engine/decide.ts'
-import { emptySnapshot, fold } from '../../src/engine/fold.ts'
 import type { DocumentSet } from '../../src/model/documents.ts'
 import type { Problem } from '../../src/model/problem.ts'
 import { problemText } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
 import { WRONG_OF_PLANT, type Wrong } from '../helpers/wrong-plant.ts'
 
-const ENGINE = { emptySnapshot, fold, decide }
+const ENGINE = CASE_ENGINE
 const HEAD = 'apiVersion: hubward.dev/v1alpha1\n'
 
 const site = (name: string, spec = 'jurisdictions: [EU], models: [{ name: llama }]') =>
@@ -950,6 +949,45 @@ t.test('a word that no case knows is told, not passed over', async (t) => {
     t.ok(
       failures.some((failure) => word.test(failure)),
       String(word),
+    )
+  }
+})
+
+t.test('what a case says of places, links, hours, reservations and needs that do not exist is told', async (t) => {
+  const loops = 'jurisdictions: [EU], models: [{ name: llama }], loops: [{ name: cdu-1 }]'
+  const wrong: [given: object, when: object, then: object, says: RegExp][] = [
+    [{ sites: { 'ams/h200': { down: true } } }, {}, {}, /no such pool; known: ams\/default/],
+    [{ sites: { 'ams@cdu-2': { 'cooling.supply_c': 30 } } }, {}, {}, /no such coolant loop; known: cdu-1/],
+    [{ sites: { 'ams@cdu-1': { drained: true } } }, {}, {}, /only values can be said/],
+    [{ sites: { ams: { 'client.rtt_p95_ms': 3 } } }, {}, {}, /write from:/],
+    [{ sites: { ams: { from: { EMEA: { 'client.rtt_p95_ms': 3 } } } } }, {}, {}, /"EMEA" is no end of a link/],
+    [
+      { sites: { ams: { from: { 'region:EMEA': { 'queue.depth': 3 } } } } },
+      {},
+      {},
+      /"queue.depth" is no signal of a link/,
+    ],
+    [{ sites: { ams: { prices: { soon: 3 } } } }, {}, {}, /"soon" is no duration/],
+    [{ sites: { ams: { prices: { '0h': 'cheap' } } } }, {}, {}, /has to have a number at each time/],
+    [{ sites: { ams: { offPeak: { from: '6h', to: '5h' } } } }, {}, {}, /has to go on in time/],
+    [{ sites: { ams: { series: { 'carbon.g': { '0h': 3 } } } } }, {}, {}, /no signal is called "carbon.g"/],
+    [{ reservations: [{ target: 'ams/h200', mw: 1 }] }, {}, {}, /no target is called "ams\/h200"/],
+    [{ reservations: [{ target: 'ams/default' }] }, {}, {}, /has to name a target, and its mw/],
+    [{}, { needs: { gpu: 'H100', megawatts: 2 } }, {}, /when.needs knows no "megawatts"/],
+    [{}, { needs: { mw: 'two' } }, {}, /when.needs.mw has to be a number/],
+    [{}, {}, { readiness: { 'ams/h200': { overall: 'green' } } }, /no target is called "ams\/h200"/],
+    [{}, {}, { readiness: { 'ams/default': { powr: 'green' } } }, /readiness knows no "powr"; did you mean "power"/],
+    [{}, {}, { readiness: { 'ams/default': { power: 'red' } } }, /power is unknown, not red/],
+    [{}, {}, { forecast: { in: '3h' } }, /there is no forecast/],
+    [{}, {}, { suggest: { gpus: 8 } }, /suggest.gpus is none, not 8/],
+  ]
+  const set = setOf(site('ams', loops), chat(), policy('residency: unrestricted'))
+  for (const [given, when, then, says] of wrong) {
+    // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
+    const { failures } = runCase(set, ENGINE, { title: 'x', given, when: { ...asked, ...when }, then: then as object })
+    t.ok(
+      failures.some((failure) => says.test(failure)),
+      `${says}: ${failures.join('; ')}`,
     )
   }
 })

@@ -2,10 +2,9 @@ import { writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type CaseResult, runCases } from '../../documents/cases.ts'
 import { junitXml } from '../../documents/junit.ts'
-import { decide } from '../../engine/decide.ts'
 import { becauseText } from '../../engine/explain.ts'
-import { emptySnapshot, fold } from '../../engine/fold.ts'
 import { documentsOf } from '../asked.ts'
+import { CASE_ENGINE } from '../case-engine.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
 import { complain, paint, say } from '../output.ts'
 
@@ -36,11 +35,7 @@ export function testCommand(program: Command): void {
 function run(folders: readonly string[], flags: Flags): number {
   const set = documentsOf(folders)
   if (set === undefined) return EXIT_CODES.problems.code
-  const results = runCases(
-    set,
-    { emptySnapshot, fold, decide },
-    (name) => flags.filter === undefined || name.includes(flags.filter),
-  )
+  const results = runCases(set, CASE_ENGINE, (name) => flags.filter === undefined || name.includes(flags.filter))
   if (flags.junit !== undefined) writeFileSync(flags.junit, junitXml(results))
   if (results.length === 0) {
     complain(
