@@ -57,6 +57,8 @@ export interface Config {
     readonly hosts: readonly string[]
     readonly waitersMax: number
   }
+  /** What may wait here at once. */
+  readonly hold: { readonly msMax: number; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLifeMs: number; readonly listenersMax: number }
   readonly feeds: FeedSettings['feeds']
   readonly envoyAdmin: FeedSettings['envoyAdmin']
@@ -141,7 +143,7 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
   const at = (path: string): string => resolve(base, path)
   const ms = (text: string): number => parseDuration(text) ?? 0
   const stateDir = at(written.stateDir)
-  const { overrides, journal, admin, jobs, geo, keys } = written
+  const { overrides, journal, admin, hold, jobs, geo, keys } = written
   return {
     instance: written.instance ?? hostname(),
     stateDir,
@@ -180,6 +182,7 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
       hosts: admin.hosts,
       waitersMax: admin.waitersMax,
     },
+    hold: { msMax: ms(hold.max), countMax: hold.countMax, bytesMax: hold.bytesMax },
     jobs: {
       // A second at least: what lasts no time would be held for nobody.
       reservationLifeMs: Math.min(86_400_000, Math.max(1_000, ms(jobs.reservationLife))),

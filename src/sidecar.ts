@@ -23,6 +23,7 @@ import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
+import { openRoom } from './sidecar/open-room.ts'
 import { recorder } from './sidecar/record.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
@@ -146,6 +147,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const statuses = () => [...sources.statuses(), ...feeds.statuses()]
 
   // The request path.
+  const room = openRoom(config.hold, { clock, metrics, tally, bug })
+  store.subscribe(() => room.wake())
   const judgeParts = {
     clock,
     current: () => store.current,
@@ -156,6 +159,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     sessionKeys: session,
     hops,
     admit: jobs.admit,
+    ...(config.hold.msMax > 0 ? { room } : {}),
     onStale: (name: string) =>
       say(`stale ${name}`, 'stale', () =>
         log.error({ class: name }, 'required signals are stale: the class is served as its whenStale says'),
@@ -179,6 +183,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds: () => feeds,
     journal,
     active: () => server?.active() ?? 0,
+    room: () => room,
     streams: () => admin?.streams() ?? 0,
     ready: () => stage === 'serving',
     version,
@@ -189,6 +194,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const endAll = async (): Promise<void> => {
     stage = 'stopping'
     clearInterval(ticks)
+    room.stop()
     server?.close()
     await admin?.close()
     await Promise.all([feeds.stop(), sources.stop()])
@@ -255,6 +261,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       if (stage === 'stopping') return
       stage = 'stopping'
       log.info({ drainMs: config.drainMs }, 'stopping: answering until Envoy has gone')
+      // Who waits is told what comes next while Envoy is still there to hear it.
+      room.stop()
       const how = await server?.drain({ forMs: config.drainMs })
       await endAll()
       log.info({ envoy: how }, 'stopped')

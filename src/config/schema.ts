@@ -149,6 +149,19 @@ export const CONFIG_SCHEMA: Schema = {
         reservationLife: duration('how long a reservation holds without a word from its job, a day at most', '2h'),
         listenersMax: whole('how many may listen to the events of jobs at once', 1, 10_000, 64),
       }),
+      hold: section('requests that wait here because their policy says `queue`', {
+        max: duration(
+          'the longest that one is held; 0s: none is. Envoy must allow a second more (max_message_timeout)',
+          '10s',
+        ),
+        countMax: whole(
+          'how many are held at once. If hubward died they would all go on to the default of their residency at the same moment: no more than that can take as a burst',
+          0,
+          100_000,
+          256,
+        ),
+        bytesMax: whole('bytes of the requests that are held at once', 0, 1_073_741_824, 67_108_864),
+      }),
       feeds: {
         type: 'array',
         maxItems: 10_000,

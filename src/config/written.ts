@@ -30,6 +30,7 @@ export interface WrittenConfig extends WrittenFeeds {
     readonly hosts: readonly string[]
     readonly waitersMax: number
   }
+  readonly hold: { readonly max: string; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLife: string; readonly listenersMax: number }
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
   readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }

@@ -10,6 +10,8 @@ import type { Scene } from './scene.ts'
 /** A delay without a stated time, and a refusal that may pass: half a minute and five seconds. */
 const DELAY_MS = 30_000
 const DENY_RETRY_MS = 5_000
+/** A hold without a stated time. */
+const HOLD_MS = 5_000
 /** A delay until off-peak where no price series says when that is: a quarter of an hour, then ask again. */
 const OFF_PEAK_MS = 900_000
 
@@ -42,7 +44,18 @@ export const judgeOtherwise = (scene: Scene, policy: PolicyProgram, judgement: J
   return apply(scene, policy, judgement, policy.doc.otherwise, judgement.unready > 0 ? 'readiness' : 'no-target')
 }
 
-/** The first of these actions that can be done. A hold is not offered here: it counts as its next entry. */
+/** How long a request may be held: never past its own deadline, nor longer than its class bears. */
+const holdFor = ({ facts, workload, now }: Scene, wantedMs: number): number =>
+  Math.max(
+    0,
+    Math.min(
+      wantedMs,
+      (facts.deadlineMs ?? Number.POSITIVE_INFINITY) - now,
+      workload?.delayToleranceMs ?? Number.POSITIVE_INFINITY,
+    ),
+  )
+
+/** The first of these actions that can be done. A hold that nobody offers, or that is over, counts as its next entry. */
 const apply = (
   scene: Scene,
   policy: PolicyProgram,
@@ -62,7 +75,9 @@ const apply = (
     const spare = returning(scene, policy, judgement, reason)
     if (spare !== undefined) return spare
     if (spec.action === 'queue') {
-      held = spec.forMs ?? DENY_RETRY_MS
+      held = spec.forMs ?? HOLD_MS
+      const holdMsMax = scene.facts.hold === 'offered' ? holdFor(scene, held) : 0
+      if (holdMsMax > 0) return judgement.decision('held', { action: 'queue', holdMsMax })
       continue
     }
     return judgement.decision(reason, refusal(spec))

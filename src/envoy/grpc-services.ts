@@ -37,6 +37,14 @@ export const extProcService = (handlers: Handlers, active: Active): UntypedServi
       if (!open) return
       open = false
       active.count -= 1
+      state.gone?.()
+    }
+    const fail = (): void => void call.emit('error', Object.assign(new Error(INTERNAL.details), INTERNAL))
+    state.send = (answer) => {
+      if (open) call.write(answer)
+    }
+    state.fail = () => {
+      if (open) fail()
     }
     // Envoy ends every stream by a reset, also after a good answer: `cancelled` is the normal end and no error.
     call.on('cancelled', ended).on('close', ended).on('error', ended)
@@ -56,7 +64,7 @@ export const extProcService = (handlers: Handlers, active: Active): UntypedServi
         } else if (answer !== undefined && !call.write(answer)) call.pause()
       } catch (error) {
         handlers.failed(error, 'ext_proc')
-        call.emit('error', Object.assign(new Error(INTERNAL.details), INTERNAL))
+        fail()
       }
     })
   },

@@ -4,6 +4,12 @@ export interface StreamState {
   waiting?: unknown
   /** Whether the decision of this stream has been given. */
   decided?: boolean
+  /** Writes one more answer later, for a request that is held. Absent: this transport can't. */
+  send?: (answer: Buffer) => void
+  /** Ends the stream with INTERNAL, as an exception would. */
+  fail?: () => void
+  /** Called by the transport when the client has left or the stream has ended. */
+  gone?: (() => void) | undefined
 }
 
 /** Ends the stream well and without an answer: Envoy goes on with the request as it then stands. */

@@ -5,18 +5,37 @@ import { END, type Handlers, type Protocol, type StreamState } from './handlers.
 import { checkView, processingView } from './view.ts'
 import { decodeCheckRequest } from './wire/ext-authz-request.ts'
 import { BODY_MODE, decodeProcessingRequest, type ProcessingRequest } from './wire/ext-proc-request.ts'
+import { encodeProcessingResponse } from './wire/ext-proc-response.ts'
 import { WireError } from './wire/reader.ts'
 
 /** A decision and what goes with it to the client or the next hubward. */
 export interface Judged {
   readonly decision: Decision
   readonly extras?: AnswerExtras
+  /** The decision is to wait: what begins the wait, and for how long Envoy is to be told to. */
+  readonly wait?: Wait
+}
+
+/** A request that is held until there is room for it, or its time is over. */
+export interface Wait {
+  /** The longest it takes until `done` is called, in ms, with time to spare for the way. */
+  readonly ms: number
+  /** Begins; `done` is called once, without an answer where none can be made. The function it gives ends it, unanswered. */
+  readonly begin: (done: (judged: Judged | undefined) => void) => () => void
+}
+
+/** How a request may be asked about: only one that can be answered later may be held. */
+export interface Asked {
+  readonly protocol: Protocol
+  readonly canWait: boolean
+  /** The bytes that are kept while it is held. */
+  readonly bytes: number
 }
 
 /** What the request path is made of: the judge, and who hears of failures. */
 export interface Serving {
   /** Decides one request, once. */
-  readonly judge: (view: RequestView, protocol: Protocol) => Judged
+  readonly judge: (view: RequestView, asked: Asked) => Judged
   readonly failed: Handlers['failed']
 }
 
@@ -25,12 +44,26 @@ export interface Serving {
  * Envoy for one; never twice. Knows nothing of the transport under it.
  */
 export const handlersOf = ({ judge, failed }: Serving): Handlers => {
-  const judged = (view: RequestView, phase: 'request_headers' | 'request_body', stream: StreamState): Buffer => {
-    const { decision, extras } = judge(view, 'ext_proc')
+  const judged = (
+    view: RequestView,
+    phase: 'request_headers' | 'request_body',
+    stream: StreamState,
+    bytes: number,
+  ): Buffer => {
+    const { send } = stream
+    const judged = judge(view, { protocol: 'ext_proc', canWait: send !== undefined, bytes })
     stream.waiting = undefined
     stream.decided = true
     const { body } = view
-    return processingAnswer(decision, phase, body === undefined ? extras : { ...extras, body })
+    const answer = ({ decision, extras }: Judged): Buffer =>
+      processingAnswer(decision, phase, body === undefined ? extras : { ...extras, body })
+    if (judged.wait === undefined || send === undefined) return answer(judged)
+    stream.gone = judged.wait.begin((later) => {
+      stream.gone = undefined
+      if (later === undefined) stream.fail?.()
+      else send(answer(later))
+    })
+    return encodeProcessingResponse({ kind: 'wait', ms: judged.wait.ms })
   }
   return {
     failed,
@@ -45,14 +78,14 @@ export const handlersOf = ({ judge, failed }: Serving): Handlers => {
             stream.waiting = message
             return passOn('request_headers')
           }
-          return judged(processingView(message), 'request_headers', stream)
+          return judged(processingView(message), 'request_headers', stream, bytes.length)
         case 'request_body': {
           const headers = stream.waiting as ProcessingRequest | undefined
           // Streamed bodies pass by: they were decided on their headers. A buffered one comes whole in one message, which
           // is not the end of the stream where trailers follow.
           return headers === undefined
             ? passOn('request_body')
-            : judged(processingView(headers, message.body ?? NO_BODY), 'request_body', stream)
+            : judged(processingView(headers, message.body ?? NO_BODY), 'request_body', stream, bytes.length)
         }
         case 'request_trailers': {
           // A buffered request whose body never came: nothing but trailers. They can't change the route any more.
@@ -73,7 +106,11 @@ export const handlersOf = ({ judge, failed }: Serving): Handlers => {
       }
     },
     check: (bytes) => {
-      const { decision, extras } = judge(checkView(decodeCheckRequest(bytes)), 'ext_authz')
+      const { decision, extras } = judge(checkView(decodeCheckRequest(bytes)), {
+        protocol: 'ext_authz',
+        canWait: false,
+        bytes: bytes.length,
+      })
       return checkAnswer(decision, extras)
     },
   }

@@ -99,6 +99,18 @@ export const METRICS = {
   },
   hubward_hops_total: { type: 'counter', labels: ['verdict'], says: 'requests that another hubward had decided' },
   hubward_dispatches_total: { type: 'counter', labels: ['target'], says: 'requests sent to each target' },
+  hubward_holds_total: {
+    type: 'counter',
+    labels: ['class', 'outcome'],
+    says: 'requests that their policy holds, by how the wait ended: released, timed-out, cancelled, stopped, failed, or full: there was no room to wait in',
+  },
+  hubward_hold_seconds: {
+    type: 'histogram',
+    labels: ['class', 'outcome'],
+    scale: 1_000,
+    says: 'time that requests were held',
+  },
+  hubward_held_bytes: { type: 'gauge', labels: [], says: 'bytes of the requests that are held right now' },
   hubward_held: { type: 'gauge', labels: ['class'], says: 'requests held right now' },
   hubward_samples_refused_total: {
     type: 'counter',

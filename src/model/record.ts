@@ -16,6 +16,8 @@ export interface DecisionRecord {
   readonly tally: Readonly<Record<string, number>>
   /** The gate states and values that were read, by target and signal. */
   readonly inputs: readonly DecisionInput[]
+  /** How long the request was held before, in ms. */
+  readonly heldMs?: number
   /** False where something above is missing. */
   readonly replayable: boolean
   /** Why it was kept: `job`, `not-first-choice`, `share`. */

@@ -1,5 +1,5 @@
 import type { Handlers } from '../envoy/handlers.ts'
-import { handlersOf, type Judged } from '../envoy/serving.ts'
+import { type Asked, handlersOf, type Judged } from '../envoy/serving.ts'
 import { WireError } from '../envoy/wire/reader.ts'
 import type { Metrics } from '../metrics.ts'
 import type { RequestView } from '../model/request-view.ts'
@@ -7,7 +7,7 @@ import { NotReady } from './judge.ts'
 
 /** The request path between bytes and bytes, counted: messages, the time that each took, and what went wrong. */
 export function countingHandlers(
-  judge: (view: RequestView) => Judged,
+  judge: (view: RequestView, asked: Asked) => Judged,
   metrics: Metrics,
   bug: (error: unknown, where: string) => void,
 ): Handlers {

@@ -2,8 +2,9 @@ import { randomFillSync } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { decide } from '../engine/decide.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
+import { roomAt } from '../engine/room.ts'
 import type { AnswerExtras } from '../envoy/answer.ts'
-import type { Judged } from '../envoy/serving.ts'
+import type { Asked, Judged } from '../envoy/serving.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Decision } from '../model/decision.ts'
@@ -16,6 +17,7 @@ import { issueHop } from '../request/hop.ts'
 import { issueSession } from '../request/session-token.ts'
 import type { SigningKeys } from '../request/signing-keys.ts'
 import { observeFreshness } from './freshness.ts'
+import type { HoldingRoom } from './hold.ts'
 import type { LiveTally } from './tally.ts'
 
 /** What one decision was made of, until its record is written. */
@@ -26,6 +28,8 @@ export interface Made {
   readonly now: EpochMs
   /** The counters of the candidates as the decision saw them; null where there were too many to copy. */
   readonly dispatched: Readonly<Record<string, number>> | null
+  /** How long the request was held before it came to this. */
+  readonly heldMs?: number
 }
 
 /** What the request path is made of. `current` and `readFacts` are asked for each request: both change under way. */
@@ -53,6 +57,8 @@ export interface JudgeParts {
     now: EpochMs,
     asking: Asking,
   ) => Decision
+  /** Where requests wait that their policy holds. Absent: none is held. */
+  readonly room?: HoldingRoom
 }
 
 /** Thrown before the first documents: the request then gets what its route says for a hubward that does not answer. */
@@ -74,6 +80,8 @@ export interface Asking {
   readonly lifeMs?: number
   /** Only this site will do for the asker: elsewhere nothing is reserved. */
   readonly site?: string
+  /** How long the request has been held. */
+  readonly heldMs?: number
 }
 
 /** Judges facts, whoever read them. Throws NotReady before the first documents. */
@@ -87,14 +95,28 @@ const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
  * record. Envoy's requests, `POST /v1/decide`, gates and admission webhooks all come through here.
  */
 export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
-  const { current, tally, metrics, journal } = parts
+  const conclude = concluder(parts)
   return (facts, now, id, asking) => {
-    const snapshot = current()
-    if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
-    const decideFrom = performance.now()
-    const decided = decide(facts, snapshot, tally, now, id)
-    metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
-    if (asking.dryRun) return decided
+    const snapshot = parts.current()
+    const decided = engineSays(parts, facts, snapshot, now, id)
+    return asking.dryRun ? decided : conclude(facts, decided, snapshot, now, asking)
+  }
+}
+
+const engineSays = (parts: JudgeParts, facts: Facts, snapshot: EngineSnapshot, now: EpochMs, id: string): Decision => {
+  if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
+  const decideFrom = performance.now()
+  const decided = decide(facts, snapshot, parts.tally, now, id)
+  parts.metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
+  return decided
+}
+
+/** What goes with a decision that stands: counters, alerts, the reservation of an admitted job, the record. */
+type Conclude = (facts: Facts, decided: Decision, snapshot: EngineSnapshot, now: EpochMs, asking: Asking) => Decision
+
+const concluder = (parts: JudgeParts): Conclude => {
+  const { tally, metrics, journal } = parts
+  return (facts, decided, snapshot, now, asking) => {
     const decision =
       asking.reserve === 'never' || parts.admit === undefined
         ? decided
@@ -117,8 +139,11 @@ export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
     if (decision.session !== 'none') metrics.add('hubward_sessions_total', 1, decision.session)
     if (facts.hop !== undefined) metrics.add('hubward_hops_total', 1, facts.hop.verdict)
     const sampledBy = journal.wants(decision, facts.requestId)
-    if (sampledBy !== undefined)
-      journal.keep({ facts, decision, snapshot, now, dispatched: tally.copyFor(decision, snapshot) }, sampledBy)
+    if (sampledBy !== undefined) {
+      const { heldMs } = asking
+      const made = { facts, decision, snapshot, now, dispatched: tally.copyFor(decision, snapshot) }
+      journal.keep(heldMs === undefined ? made : { ...made, heldMs }, sampledBy)
+    }
     // Only after the record: the counters in it are those that the decision saw.
     if (target !== '' && asking.dispatch) tally.dispatch(target)
     return decision
@@ -129,11 +154,11 @@ export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
  * The request path: facts, decision, counters, and what goes with the answer. It does no I/O and awaits nothing; the
  * journal hears of a decision here and builds its record after the answer has left.
  */
-export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) => {
-  const { clock, current, readFacts, metrics } = parts
+export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Asked) => Judged) => {
+  const { clock, current, readFacts, metrics, room } = parts
   const draw = seeds()
-  const judgeFacts = createFactsJudge(parts)
-  return (view) => {
+  const conclude = concluder(parts)
+  return (view, asked) => {
     if (current().data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
     const now = clock.now()
     const seed = draw()
@@ -143,10 +168,62 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView) => Judged) 
       ? { ...read, malformed: 'needs' }
       : read
     for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
-    const decision = judgeFacts(facts, now, decisionId(now, seed), SENT)
-    return { decision, extras: extrasOf(parts, view, facts, decision, now) }
+    const id = decisionId(now, seed)
+    const snapshot = current()
+    const sent = (known: Facts, decided: Decision, seen: EngineSnapshot, at: EpochMs, heldMs?: number): Judged => {
+      const decision = conclude(known, decided, seen, at, heldMs === undefined ? SENT : { ...SENT, heldMs })
+      return { decision, extras: extrasOf(parts, view, known, decision, at) }
+    }
+    const offered: Facts = room !== undefined && asked?.canWait === true ? { ...facts, hold: 'offered' } : facts
+    const decided = engineSays(parts, offered, snapshot, now, id)
+    if (decided.action !== 'queue' || room === undefined) return sent(offered, decided, snapshot, now)
+    const ended: Facts = { ...facts, hold: 'ended' }
+    if (!room.hasRoom(asked!.bytes)) {
+      metrics.add('hubward_holds_total', 1, decided.class, 'full')
+      return sent(ended, engineSays(parts, ended, snapshot, now, id), snapshot, now)
+    }
+    const holdMs = Math.min(decided.holdMsMax, room.limits.msMax)
+    const judgedAt = (known: Facts): { decided: Decision; seen: EngineSnapshot; at: EpochMs } => {
+      const at = clock.now()
+      const seen = current()
+      return { decided: engineSays(parts, known, seen, at, id), seen, at }
+    }
+    return {
+      decision: decided,
+      wait: {
+        ms: holdMs + WAY_MS,
+        begin: (done) =>
+          room.add({
+            class: facts.class,
+            critical: snapshot.programs.classes.get(facts.class)?.doc?.critical === true,
+            tenant: facts.tenant ?? '',
+            deadline: Math.min(facts.deadlineMs ?? Number.POSITIVE_INFINITY, now + holdMs),
+            cost: facts.contextTokens ?? COST_UNKNOWN,
+            bytes: asked!.bytes,
+            since: now,
+            until: now + holdMs,
+            again: () => {
+              const { decided: again, seen, at } = judgedAt(offered)
+              if (again.action !== 'route' && again.action !== 'degrade') return undefined
+              const policy = again.policy === null ? undefined : seen.programs.policies.get(again.policy)
+              if (again.target !== undefined && roomAt(seen, policy, again.target, parts.tally) <= 0) return undefined
+              return sent(offered, again, seen, at, at - now)
+            },
+            last: () => {
+              const { decided: last, seen, at } = judgedAt(ended)
+              return sent(ended, last, seen, at, at - now)
+            },
+            done,
+          }),
+      },
+    }
   }
 }
+
+/** What a request counts for in the order of waiting where its size is not known: a thousand tokens. */
+const COST_UNKNOWN = 1_000
+/** How much longer than the hold Envoy is told to wait, so that our answer comes before it gives up. */
+const WAY_MS = 1_000
 
 /** The id of a decision: when it was made and 64 random bits. */
 export const decisionId = (now: EpochMs, seed: string): string => `${now.toString(36)}-${seed}`

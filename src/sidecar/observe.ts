@@ -8,6 +8,7 @@ import { REASONS } from '../model/reason.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import type { SourceStatus } from '../model/source.ts'
 import type { Tally } from '../model/tally.ts'
+import type { HoldingRoom } from './hold.ts'
 
 /** What is read at every scrape. */
 export interface Observed {
@@ -18,6 +19,7 @@ export interface Observed {
   readonly feeds: () => Feeds | undefined
   readonly journal: Pick<Journal<never>, 'stats'>
   readonly active: () => number
+  readonly room: () => Pick<HoldingRoom, 'bytes'>
   readonly streams: () => number
   readonly ready: () => boolean
   readonly version: string
@@ -34,6 +36,7 @@ export function observe(metrics: Metrics, observed: Observed): void {
   metrics.read('hubward_dispatches_total', () =>
     Object.entries(observed.tally.dispatched).map(([name, n]) => [[name], n]),
   )
+  metrics.read('hubward_held_bytes', () => [[[], observed.room().bytes]])
   metrics.read('hubward_held', () => Object.entries(observed.tally.held).map(([name, n]) => [[name], n]))
   metrics.read('hubward_snapshot_revision_total', () => [[[], data().revision]])
   metrics.read('hubward_documents_version', () => [[[], data().documentsVersion]])

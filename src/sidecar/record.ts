@@ -23,7 +23,7 @@ export const recorder = (
   const shown = <Value>(values: Readonly<Record<string, Value>>): Record<string, Value | string> =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, names.has(name) ? hide(value) : value]))
 
-  return ({ facts, decision, snapshot, now, dispatched }, sampledBy) => {
+  return ({ facts, decision, snapshot, now, dispatched, heldMs }, sampledBy) => {
     const inputs = inputsOf(facts, snapshot, now)
     // While a target comes back its share is compared with a hash of the session key, which is not written down.
     const readsKey = facts.sessionKey !== undefined && inputs.some(({ share }) => share > 0 && share < 1)
@@ -42,6 +42,7 @@ export const recorder = (
       inputs,
       replayable: dispatched !== null && inputs.length < INPUTS_MAX && !readsKey && !isHidden,
       sampledBy,
+      ...(heldMs === undefined ? {} : { heldMs }),
     }
   }
 }

@@ -1,11 +1,13 @@
 import type { EngineSnapshot } from '../engine/programs.ts'
 import type { Decision } from '../model/decision.ts'
-import type { TargetName } from '../model/names.ts'
+import type { ClassName, TargetName } from '../model/names.ts'
 import type { Tally } from '../model/tally.ts'
 
 /** The counters that decisions read, and how they grow. They never go back. */
 export interface LiveTally extends Tally {
   readonly dispatch: (target: TargetName) => void
+  /** One request of a class more or less is held. */
+  readonly hold: (className: ClassName, by: 1 | -1) => void
   /** The counters of a decision's candidates as they stand; null where there are too many to copy on the way. */
   readonly copyFor: (decision: Decision, snapshot: EngineSnapshot) => Readonly<Record<string, number>> | null
 }
@@ -16,14 +18,18 @@ const COPIED_MAX = 256
 /** Counters at zero, for so many hubwards that share the sites. */
 export const createTally = (sidecars: number): LiveTally => {
   const dispatched: Record<TargetName, number> = Object.create(null) as Record<TargetName, number>
+  const held: Record<ClassName, number> = Object.create(null) as Record<ClassName, number>
   const copy = (names: readonly TargetName[]): Record<string, number> | null =>
     names.length > COPIED_MAX ? null : Object.fromEntries(names.map((name) => [name, dispatched[name] ?? 0]))
   return {
     dispatched,
-    held: {},
+    held,
     sidecars,
     dispatch: (target) => {
       dispatched[target] = (dispatched[target] ?? 0) + 1
+    },
+    hold: (className, by) => {
+      held[className] = (held[className] ?? 0) + by
     },
     copyFor: ({ ladder }, { data, programs }) => {
       const names: TargetName[] = []
