@@ -38,16 +38,9 @@ const sourcesFor = (facts: Facts): FactSources => {
   }
 }
 
-// What a job needs, by the name that its header gives it.
-const NUMBERS = [
-  ['mw', 'mw'],
-  ['coolingKw', 'cooling-kw'],
-  ['gpus', 'gpus'],
-  ['gpusMin', 'gpus-min'],
-  ['batchSize', 'batch-size'],
-] as const
+const AMOUNTS = ['mw', 'coolingKw', 'gpus', 'gpusMin', 'batchSize'] as const
 
-const needsText = ({ signals = {}, gpu, cooling, mayDelay, near, ...numbers }: JobNeeds): string =>
+const needsText = ({ signals = {}, gpu, cooling, mayDelay, near, ...amounts }: JobNeeds): string =>
   [
     ...Object.entries(signals).flatMap(([name, { min, max }]) => [
       ...(min === undefined ? [] : [`${name}>=${min}`]),
@@ -55,9 +48,9 @@ const needsText = ({ signals = {}, gpu, cooling, mayDelay, near, ...numbers }: J
     ]),
     ...(gpu === undefined ? [] : [`gpu=${gpu.join('|')}`]),
     ...(cooling === undefined ? [] : [`cooling=${cooling.join('|')}`]),
-    ...(mayDelay === true ? ['may-delay'] : []),
+    ...(mayDelay === undefined ? [] : [mayDelay ? 'may-delay' : 'no-delay']),
     ...(near === undefined ? [] : [`near=${near.join('|')}`]),
-    ...NUMBERS.flatMap(([need, name]) => (numbers[need] === undefined ? [] : [`${name}=${numbers[need]}`])),
+    ...AMOUNTS.flatMap((name) => (amounts[name] === undefined ? [] : [`${name}=${amounts[name]}`])),
   ].join(', ')
 
 /** The headers from which the facts of a question can be read again; session and hop are signed, as a client's are. */
