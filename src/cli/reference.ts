@@ -13,7 +13,7 @@ import { FEED_PROBLEMS } from '../feeds/failure.ts'
 import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
 import { FEED_KINDS } from '../feeds/table.ts'
 import { METRICS } from '../metrics/table.ts'
-import { FACT_NAMES } from '../model/facts.ts'
+import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
 import { ADVICE_REASONS } from '../model/job.ts'
 import { READINESS_DEFAULT } from '../model/readiness.ts'
@@ -110,7 +110,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
     page(
       'Conditions',
       'What `when` of a policy may say: CEL over the facts of the request, and nothing else.',
-      `Facts: ${FACT_NAMES.map((name) => `\`request.${name}\``).join(', ')}, and \`request.x\` for a fact x of your own. A fact that the request does not have makes the condition false, unless \`has(request.x)\` asks for it first or \`||\` has another side that is true. \`matches\` is refused, because its regular expressions can be made to run for ever; \`re2match\` can't.`,
+      `Facts: ${FACT_NAMES.map((name) => `\`request.${name}\``).join(', ')}, ${NEED_FACTS.map((name) => `\`request.${name}\``).join(', ')} as a job's needs state them, and \`request.x\` for a fact x of your own. A fact that the request does not have makes the condition false, unless \`has(request.x)\` asks for it first or \`||\` has another side that is true. \`matches\` is refused, because its regular expressions can be made to run for ever; \`re2match\` can't.`,
       table(
         ['function', 'meaning'],
         Object.entries(CONDITION_FUNCTIONS).map(([name, row]) => [`\`${name}\``, row.says]),

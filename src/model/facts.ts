@@ -96,3 +96,6 @@ export const FACT_NAMES = [
   'contextTokens',
   'tools',
 ] as const
+
+/** What of a job's needs a condition may read, as `request.batchSize`: what a job states of its size, not what it asks for. */
+export const NEED_FACTS = ['batchSize', 'gpus'] as const

@@ -2,13 +2,15 @@
 export interface BodyFields {
   /** Strings, numbers and booleans by field, lists as their length; of a field written twice the last. */
   readonly values: ReadonlyMap<string, string | number | boolean>
+  /** Fields that are kept whole, as the JSON they are; '' for one that is longer than a fact may be. */
+  readonly whole: ReadonlyMap<string, string>
   /** Bytes of text in `messages`, `prompt`, `input` and the like: what a model will read, images left out. */
   readonly textBytes: number
 }
 
 /** Nesting deeper than this is refused; real requests have about eight levels. */
 const DEPTH_MAX = 64
-/** A longer text is no fact. */
+/** A longer text, or a longer field that is kept whole, is no fact. */
 const TEXT_BYTES_MAX = 4_096
 /** A longer name is none that anybody asked for. */
 const NAME_BYTES_MAX = 256
@@ -37,22 +39,31 @@ const LIST_END = 0x5d
  *
  * {"model":"m","messages":[{"content":"abcd"}],"tools":[{},{}]} gives model "m", messages 1, tools 2 and 4 bytes.
  */
-export function bodyFields(body: Uint8Array, wanted: ReadonlySet<string>): BodyFields | undefined {
-  const reader = new Reader(body)
+export function bodyFields(
+  body: Uint8Array,
+  wanted: ReadonlySet<string>,
+  kept: ReadonlySet<string> = NONE,
+): BodyFields | undefined {
+  const reader = new Reader(body, kept)
   return reader.fields(wanted) ? reader : undefined
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 class Reader implements BodyFields {
   readonly values = new Map<string, string | number | boolean>()
+  readonly whole = new Map<string, string>()
   textBytes = 0
   readonly #bytes: Buffer
+  readonly #kept: ReadonlySet<string>
   #at = 0
   #items = 0
   // For each open level: what closes it, and whether a string there is text for the model.
   readonly #closers = new Uint8Array(DEPTH_MAX)
   readonly #textual = new Uint8Array(DEPTH_MAX)
 
-  constructor(body: Uint8Array) {
+  constructor(body: Uint8Array, kept: ReadonlySet<string>) {
+    this.#kept = kept
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   }
 
@@ -64,12 +75,20 @@ class Reader implements BodyFields {
       const name = this.#string(NAME_BYTES_MAX)
       if (name === undefined || this.#next() !== COLON) return false
       this.#at++
+      this.#next()
+      const from = this.#at
       if (!this.#field(name, wanted.has(name))) return false
+      if (this.#kept.has(name)) this.whole.set(name, this.#text(from))
       const byte = this.#next()
       this.#at++
       if (byte === OBJECT_END) return true
       if (byte !== COMMA || this.#next() !== QUOTE) return false
     }
+  }
+
+  /** What stands between there and here; '' where that is too long. */
+  #text(from: number): string {
+    return this.#at - from > TEXT_BYTES_MAX ? '' : this.#bytes.toString('utf8', from, this.#at)
   }
 
   /** Reads one field's value; false if the body is broken. */

@@ -9,12 +9,12 @@ import { factReader } from './fact-reader.ts'
 import type { GeoAnswer } from './geo.ts'
 import { verifyHop } from './hop.ts'
 import { mergedSources } from './merged-sources.ts'
-import { parseNeeds } from './needs.ts'
 import { Reading } from './reading.ts'
 import { regionOf } from './regions.ts'
 import { residencyReader } from './residency.ts'
 import { verifySession } from './session-token.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { needsReader } from './stated-needs.ts'
 import { tokensReader } from './tokens.ts'
 import { type Coerced, count, country, deadline, own, TOO_LONG, text, truth, WRONG } from './values.ts'
 
@@ -92,7 +92,6 @@ export function compileFacts(
   const asnOf = first('asn', count)
   const sessionKeyOf = first('sessionKey', text)
   const deadlineOf = first('deadline', deadline)
-  const needsOf = first('needs', text)
   const toolsOf = first('tools', truth)
   const tokensOf = tokensReader(first('promptTokens', count))
   const residencyOf = residencyReader(merged.residency, residencies, merged.tenantResidency)
@@ -102,7 +101,9 @@ export function compileFacts(
   const lives = new Map(options.classes?.map(({ metadata, session }) => [metadata.name, session.lifeMs] as const))
   const has = (fact: string): boolean => merged.sourcesOf(fact).length > 0
   const [declaresCountry, declaresRegion, declaresAsn] = [has('country'), has('region'), has('asn')]
-  const [declaresModel, declaresTools, declaresNeeds] = [has('model'), has('tools'), has('needs')]
+  const [declaresModel, declaresTools] = [has('model'), has('tools')]
+  const jobs = options.classes?.filter((one) => one.whenHubwardIsDown === 'refuse') ?? []
+  const needsOf = needsReader(merged.sourcesOf('needs'), new Set(jobs.map(({ metadata }) => metadata.name)))
 
   const place = (facts: Draft, reading: Reading): void => {
     const name = declaresCountry ? countryOf(reading) : reading.geo.country
@@ -119,13 +120,6 @@ export function compileFacts(
     if (tools !== undefined) facts.tools = tools
     const tokens = tokensOf(reading)
     if (tokens !== undefined) facts.contextTokens = tokens
-  }
-  const needs = (facts: Draft, reading: Reading): void => {
-    const written = declaresNeeds ? needsOf(reading) : reading.view.header(HEADERS.needs)
-    if (written === undefined || written === '') return
-    const read = parseNeeds(written)
-    if (read.unread.length > 0) reading.problem('request/bad-needs', 'needs')
-    facts.needs = read.needs
   }
   const session = (facts: Draft, reading: Reading): void => {
     const token = options.sessionKeys === undefined ? undefined : brought(reading.view.header(HEADERS.session))
@@ -164,7 +158,8 @@ export function compileFacts(
     if (hop !== undefined) facts.hop = hop
     const at = deadlineOf(reading)
     if (at !== undefined) facts.deadlineMs = at
-    needs(facts, reading)
+    const needs = needsOf(reading, facts.class)
+    if (needs !== undefined) facts.needs = needs
     if (extras.length > 0) facts.extra = extraOf(extras, reading)
     return reading.problems === undefined ? { facts } : { facts, problems: reading.problems }
   }

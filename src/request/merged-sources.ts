@@ -59,6 +59,11 @@ export function mergedSources(
       isTrustedPeer: (peer) => forwarders.some((check) => check(peer)),
       bodyBytesMax: sorted.length === 0 ? BODY_BYTES_MAX : Math.max(...sorted.map(({ bodyBytesMax }) => bodyBytesMax)),
       bodyFields: fields,
+      bodyWhole: new Set(
+        (facts.get('needs') ?? []).flatMap(({ source: { from, name } }) =>
+          from === 'body' && name !== undefined ? [name] : [],
+        ),
+      ),
       geo,
     },
   }

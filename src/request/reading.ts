@@ -13,6 +13,8 @@ export interface ReadingRules {
   readonly isTrustedPeer: (peer: Located | undefined) => boolean
   readonly bodyBytesMax: number
   readonly bodyFields: ReadonlySet<string>
+  /** Fields of the body that are kept whole, whatever they hold. */
+  readonly bodyWhole: ReadonlySet<string>
   readonly geo: ((address: string) => GeoAnswer) | undefined
 }
 
@@ -85,7 +87,7 @@ export class Reading {
       if (bytes !== undefined && bytes.byteLength > this.#rules.bodyBytesMax) {
         this.problem('request/body-too-large', 'model')
       } else if (bytes !== undefined && bytes.byteLength > 0) {
-        this.#body = bodyFields(bytes, this.#rules.bodyFields)
+        this.#body = bodyFields(bytes, this.#rules.bodyFields, this.#rules.bodyWhole)
         if (this.#body === undefined) this.problem('request/body-unreadable', 'model')
       }
     }

@@ -34,6 +34,14 @@ t.test('a condition holds for the facts it names', async (t) => {
   )
 })
 
+t.test("a job's size is read from its needs, and a job that states none meets no condition on it", async (t) => {
+  const small = (needs?: Facts['needs']) => holds('request.batchSize <= 16', needs === undefined ? {} : { needs })
+  t.same([small({ batchSize: 8 }), small({ batchSize: 17 }), small({}), small()], [true, false, false, false])
+  t.equal(holds('has(request.gpus) && request.gpus > 64', { needs: { gpus: 128 } }), true)
+  t.equal(holds('request.gpus > 64', { extra: { gpus: 128 } }), false, 'a fact of that name is not the need')
+  t.match(conditionProblems('request.gpus == "many"'), [{ message: /no such overload/ }])
+})
+
 t.test('an address is held against a block, of its own family only', async (t) => {
   const inTen = (ip: string) => holds('inCidr(request.ip, "10.0.0.0/9")', { extra: { ip } })
   t.same(['10.127.1.1', '10.128.0.0', '::ffff:10.1.2.3', '2001:db8::1', 'ten'].map(inTen), [

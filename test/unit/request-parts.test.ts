@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import t from 'tap'
+import type { FactSources } from '../../src/model/documents.ts'
 import { bodyFields } from '../../src/request/body.ts'
 import { addressOf, clientAddress } from '../../src/request/client-address.ts'
 import { compileFacts } from '../../src/request/facts.ts'
@@ -9,6 +10,7 @@ import { normalPath, pathMatcher, queryValue } from '../../src/request/path.ts'
 import { COUNTRIES_KNOWN, regionOf } from '../../src/request/regions.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
 import { codesOf, NOW, RANDOM, RESIDENCIES, read, sources, view } from '../helpers/requests.ts'
+import { workload } from '../helpers/world.ts'
 
 t.test('a path is read as a server would read it, so no class is smuggled past its prefix', async (t) => {
   const normal: [string, string][] = [
@@ -195,6 +197,92 @@ t.test("a job's needs are limits, choices and patience, and repeating one only t
   t.same(asked.facts.needs, { gpu: ['H100'] })
   t.same(codesOf(asked), ['request/bad-needs'])
 })
+
+t.test('what a job asks for has a word for each amount, and of two the larger holds', async (t) => {
+  t.strictSame(
+    parseNeeds(
+      'mw=1, kw=2500, cooling_kw=500, gpus=16, gpus_min=4, batch=8, latency_ms=20, near=vector-index|prompt-cache, near=kb/eu, no-delay',
+    ),
+    {
+      needs: {
+        signals: { 'network.rtt_p95_ms': { max: 20 } },
+        mayDelay: false,
+        mw: 2.5,
+        coolingKw: 500,
+        batchSize: 8,
+        gpus: 16,
+        gpusMin: 4,
+        near: ['vector-index', 'prompt-cache', 'kb/eu'],
+      },
+      unread: [],
+    },
+  )
+  t.strictSame(parseNeeds('power.headroom_mw=2,queue.depth=4,nobody.knows=1').needs.signals, {
+    'power.headroom_mw': { min: 2 },
+    'queue.depth': { max: 4 },
+    'nobody.knows': { min: 1 },
+  })
+  t.strictSame(parseNeeds('gpus_min=8, gpus=2').needs, { gpus: 8, gpusMin: 8 }, 'it can do with no fewer')
+  t.equal(parseNeeds('no-delay, may-delay').needs.mayDelay, false, 'permission does not come back')
+  const bad = [
+    'mw=-1',
+    'mw<=2',
+    'gpus=1.5',
+    'batch=many',
+    'latency_ms>=5',
+    'mw',
+    'near=',
+    'near=../x y',
+    'constructor=1',
+  ]
+  t.same(parseNeeds(bad.join(',')).unread, bad)
+  t.equal(parseNeeds(`mw=${'9'.repeat(400)}`).unread.length, 1, 'no number')
+})
+
+t.test(
+  "a job's needs stand in a field of the body too, as text or as an object, and add up with the header's",
+  async (t) => {
+    const spec: Partial<FactSources> = {
+      facts: {
+        class: [{ from: 'value', value: 'training' }],
+        needs: [
+          { from: 'header', name: 'x-hubward-needs' },
+          { from: 'body', name: 'needs' },
+        ],
+      },
+    }
+    const training = workload('training', { whenHubwardIsDown: 'refuse' })
+    const job = (body: string, headers: Record<string, string> = {}) =>
+      read(spec, { path: '/v1/jobs', body, headers }, { classes: [training] })
+    t.strictSame(job('{"needs":"mw=2"}', { 'x-hubward-needs': 'gpu=H100' }).facts.needs, { gpu: ['H100'], mw: 2 })
+    t.strictSame(
+      job(
+        '{"name":"a","needs": {"mw":1,"gpu":["H100","B200"],"near":"kb","mayDelay":false,"signals":{"gpu.free":{"min":3}}} }',
+        {
+          'x-hubward-needs': 'mw=2, gpu=B200',
+        },
+      ).facts.needs,
+      { signals: { 'gpu.free': { min: 3 } }, gpu: ['B200'], mayDelay: false, mw: 2, near: ['kb'] },
+    )
+    for (const body of [
+      '{"needs":{"mw":"2"}}',
+      '{"needs":{"whatever":1}}',
+      '{"needs":{"mw":NaN}}',
+      '{"needs":{"signals":{"gpu.free":{"min":null}}}}',
+      '{"needs":["mw=2"]}',
+      '{"needs":true}',
+      `{"needs":"mw=2${' '.repeat(5_000)}"}`,
+      '{"needs":{"__proto__":1}}',
+      '{"needs"',
+    ])
+      t.ok(codesOf(job(body)).includes('request/bad-needs'), body.slice(0, 40))
+    t.same(codesOf(job('--part\r\n', { 'content-type': 'multipart/form-data; boundary=part' })), [
+      'request/body-unreadable',
+    ])
+    t.same(codesOf(job('{"needs":""}')), [])
+    t.equal(job('{"needs":{"mw":1},"needs":{"mw":3}}').facts.needs?.mw, 3, 'the last of two, as the server reads it')
+  },
+)
 
 const KEYS = signingKeys([['k1', new Uint8Array(32).fill(1)]])
 
