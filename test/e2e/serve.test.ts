@@ -12,6 +12,7 @@ import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from '../../src/envoy/config
 import type { JournalLine } from '../../src/journal/lines.ts'
 import { type JournalFilter, readJournal } from '../../src/journal/read.ts'
 import { e2eDocuments } from '../helpers/e2e-documents.ts'
+import { holdThroughEnvoy } from '../helpers/hold-through-envoy.ts'
 import { hubwardFolder, type RunningHubward, socketIn, startHubward } from '../helpers/hubward-process.ts'
 import { instantSites } from '../helpers/instant-sites.ts'
 import { ask, childEnvironment, startEnvoy, until } from '../helpers/running-envoy.ts'
@@ -312,3 +313,5 @@ t.test(
     t.match(other.log(), /admin port does not answer: all clusters are taken to exist/)
   },
 )
+
+holdThroughEnvoy(t, ports.ams, newFolder)
