@@ -14,8 +14,25 @@ export interface HttpPlace extends HttpAccess {
   readonly socketPath?: string
 }
 
+/** One request where it differs from a GET of the reader's own address. */
+export interface HttpAsk {
+  /** Another address of the same origin. */
+  readonly url?: string
+  readonly method?: 'GET' | 'POST' | 'DELETE'
+  /** Beside those of the access, which they go before. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** Statuses that are no failure. 200. */
+  readonly statuses?: readonly number[]
+  /** The largest body; that of the reader where absent. */
+  readonly bytesMax?: number
+}
+
 /** An answer whose body has been handed over whole. */
 export interface HttpText {
+  readonly status: number
+  /** Answer headers by lower-case name, the first of each. */
+  readonly headers: Readonly<Record<string, string>>
   /** When the request went out and when the last byte had come, by our clock. */
   readonly sentAt: number
   readonly receivedAt: number
@@ -64,8 +81,20 @@ export class HttpReader {
   }
 
   /** Asks once and hands the body's text to `take` part by part. Rejects with FeedFailure; what `take` throws comes through. */
-  async read(signal: AbortSignal, take: (text: string) => void, sending?: () => void): Promise<HttpText> {
-    const headers = { accept: '*/*', 'accept-encoding': 'gzip', ...(await accessHeaders(this.#place)) }
+  async read(
+    signal: AbortSignal,
+    take: (text: string) => void,
+    sending?: () => void,
+    asked: HttpAsk = {},
+  ): Promise<HttpText> {
+    const headers = {
+      accept: '*/*',
+      'accept-encoding': 'gzip',
+      ...(await accessHeaders(this.#place)),
+      ...asked.headers,
+    }
+    const where = asked.url === undefined ? this.where : shownUrl(asked.url)
+    const bytesMax = asked.bytesMax ?? this.#bytesMax
     const dispatcher = await this.#dispatcher()
     const sentAt = this.#clock.now()
     sending?.()
@@ -79,14 +108,24 @@ export class HttpReader {
       }
     }
     try {
-      const options = { method: 'GET', headers, dispatcher, signal, headersTimeout: 0, bodyTimeout: 0 } as const
-      const answer = await request(this.#place.url, options)
+      const answer = await request(asked.url ?? this.#place.url, {
+        method: asked.method ?? 'GET',
+        headers,
+        dispatcher,
+        signal,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+        ...(asked.body === undefined ? {} : { body: asked.body }),
+      })
       // Without a listener an error after we stopped reading would end the process.
       answer.body.on('error', () => {})
       try {
-        this.#checkStatus(answer.statusCode)
-        const hash = await this.#body(answer.body, text(answer.headers['content-encoding']), signal, taking)
+        if (!(asked.statuses ?? [200]).includes(answer.statusCode)) throw refusedStatus(where, answer.statusCode)
+        const encoding = text(answer.headers['content-encoding'])
+        const hash = await bodyHash(answer.body, { where, bytesMax, encoding }, signal, taking)
         return {
+          status: answer.statusCode,
+          headers: Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, text(value)])),
           sentAt,
           receivedAt: this.#clock.now(),
           dateMs: Date.parse(text(answer.headers.date)),
@@ -97,7 +136,7 @@ export class HttpReader {
         answer.body.destroy()
       }
     } catch (error) {
-      throw refused ?? this.#told(error, signal)
+      throw refused ?? told(where, error, signal)
     }
   }
 
@@ -124,59 +163,61 @@ export class HttpReader {
     before?.destroy().catch(() => {})
     return this.#agent
   }
+}
 
-  #checkStatus(status: number): void {
-    if (status >= 300 && status < 400) {
-      const remedy = 'configure the address that it redirects to'
-      throw failure('feed/redirect', `${this.where} answered ${status}, and redirects are not followed`, { remedy })
-    }
-    if (status === 401 || status === 403) {
-      const remedy = 'give the feed credentials under auth, or allow it there'
-      throw failure('feed/status', `${this.where} answered ${status}`, { remedy })
-    }
-    if (status !== 200) throw failure('feed/status', `${this.where} answered ${status}`)
+/** What a status says that is no success. */
+const refusedStatus = (where: string, status: number): FeedFailure => {
+  if (status >= 300 && status < 400) {
+    const remedy = 'configure the address that it redirects to'
+    return failure('feed/redirect', `${where} answered ${status}, and redirects are not followed`, { remedy })
   }
+  if (status === 401 || status === 403) {
+    const remedy = 'give the feed credentials under auth, or allow it there'
+    return failure('feed/status', `${where} answered ${status}`, { remedy })
+  }
+  return failure('feed/status', `${where} answered ${status}`)
+}
 
-  async #body(body: Readable, encoding: string, signal: AbortSignal, take: (text: string) => void): Promise<string> {
-    const unpack = encoding === '' || encoding === 'identity' ? undefined : UNPACK[encoding as keyof typeof UNPACK]
-    if (unpack === undefined && encoding !== '' && encoding !== 'identity') {
-      throw failure('feed/encoding', `${this.where} packed its answer as ${JSON.stringify(encoding.slice(0, 40))}`)
-    }
-    const decoder = new TextDecoder()
-    const hash = createHash('sha256')
-    const counted = async function* (this: HttpReader, parts: AsyncIterable<Buffer>) {
-      let bytes = 0
-      for await (const part of parts) {
-        bytes += part.length
-        if (bytes > this.#bytesMax) throw this.#tooLarge()
-        yield part
-      }
-    }.bind(this)
-    const taken = async (parts: AsyncIterable<Buffer>) => {
-      for await (const part of parts) {
-        hash.update(part)
-        take(decoder.decode(part, { stream: true }))
-      }
-      take(decoder.decode())
-    }
-    if (unpack === undefined) await pipeline(body, counted, taken, { signal })
-    else await pipeline(body, counted, unpack(), counted, taken, { signal })
-    return `sha256:${hash.digest('hex').slice(0, 32)}`
+const bodyHash = async (
+  body: Readable,
+  { where, bytesMax, encoding }: { where: string; bytesMax: number; encoding: string },
+  signal: AbortSignal,
+  take: (text: string) => void,
+): Promise<string> => {
+  const unpack = encoding === '' || encoding === 'identity' ? undefined : UNPACK[encoding as keyof typeof UNPACK]
+  if (unpack === undefined && encoding !== '' && encoding !== 'identity') {
+    throw failure('feed/encoding', `${where} packed its answer as ${JSON.stringify(encoding.slice(0, 40))}`)
   }
+  const decoder = new TextDecoder()
+  const hash = createHash('sha256')
+  const counted = async function* (parts: AsyncIterable<Buffer>) {
+    let bytes = 0
+    for await (const part of parts) {
+      bytes += part.length
+      if (bytes > bytesMax) throw failure('feed/too-large', `${where} answered with more than ${bytesMax} bytes`)
+      yield part
+    }
+  }
+  const taken = async (parts: AsyncIterable<Buffer>) => {
+    for await (const part of parts) {
+      hash.update(part)
+      take(decoder.decode(part, { stream: true }))
+    }
+    take(decoder.decode())
+  }
+  if (unpack === undefined) await pipeline(body, counted, taken, { signal })
+  else await pipeline(body, counted, unpack(), counted, taken, { signal })
+  return `sha256:${hash.digest('hex').slice(0, 32)}`
+}
 
-  #tooLarge(): FeedFailure {
-    return failure('feed/too-large', `${this.where} answered with more than ${this.#bytesMax} bytes`)
+const told = (where: string, error: unknown, signal: AbortSignal): unknown => {
+  if (error instanceof FeedFailure) return error
+  if (signal.aborted) return signal.reason
+  const detail = errorDetail(error)
+  if (/^Z_|^ERR_(_)?(BROTLI|ZLIB)/.test(detail)) {
+    return failure('feed/encoding', `${where} answered with a body that can't be unpacked: ${detail}`)
   }
-
-  #told(error: unknown, signal: AbortSignal): unknown {
-    if (error instanceof FeedFailure) return error
-    if (signal.aborted) return signal.reason
-    const detail = errorDetail(error)
-    if (/^Z_|^ERR_(_)?(BROTLI|ZLIB)/.test(detail)) {
-      return failure('feed/encoding', `${this.where} answered with a body that can't be unpacked: ${detail}`)
-    }
-    return failure('feed/unreachable', `${this.where}: ${detail}`)
-  }
+  return failure('feed/unreachable', `${where}: ${detail}`)
 }
 
 const text = (header: string | string[] | undefined): string =>
