@@ -4,6 +4,7 @@ import { decideCommand } from './commands/decide.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
 import { explainCommand } from './commands/explain.ts'
+import { gateCommand } from './commands/gate.ts'
 import { overrideCommand } from './commands/override.ts'
 import { routingCommand } from './commands/routing.ts'
 import { schemaCommand } from './commands/schema.ts'
@@ -24,6 +25,7 @@ export const COMMANDS = {
   override: overrideCommand,
   routing: routingCommand,
   decide: decideCommand,
+  gate: gateCommand,
   explain: explainCommand,
   test: testCommand,
   envoy: envoyCommand,

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { ageText, table } from '../../src/cli/output.ts'
+import { campusWorld, jobsServer } from '../helpers/jobs-world.ts'
 import { childEnvironment } from '../helpers/running-envoy.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -244,4 +245,133 @@ t.test('columns line up, and a time is told in its largest unit', async (t) => {
     ['a    bb  c', 'aaa  b'],
   )
   t.same([0, 119_000, 120_000, 7_200_000, 200_000_000].map(ageText), ['0 s', '119 s', '2 min', '2 h', '2 d'])
+})
+
+/** A command that writes what it finds in its environment. */
+const SHOW = [process.execPath, '-p', 'process.env.HUBWARD_TARGET + " " + process.env.HUBWARD_RESERVATION']
+
+t.test(
+  'a gate runs its command on a route, tells it where, and gives back what it held when the command ends',
+  async (t) => {
+    const { url, view, told } = await jobsServer(t, campusWorld())
+    const gate = (...args: string[]) => run(['gate', '--class', 'training', '--admin', url, ...args])
+    const ran = await gate('--needs', 'power.headroom_mw=2', '--', ...SHOW)
+    t.match(ran, { code: 0, out: /^ams\/default \S+-[0-9a-f]{16}\n$/, err: /route ams\/default/ })
+    t.equal(view.all().size, 0)
+    const failed = await gate(
+      '--need',
+      'power.headroom_mw=2',
+      '--json',
+      '--',
+      process.execPath,
+      '-e',
+      'process.exit(7)',
+    )
+    t.equal(failed.code, 7)
+    t.match(JSON.parse(failed.err), { code: 7, ranCommand: true, action: 'route', decision: { reservation: String } })
+    t.match(await gate('--', '/no/such/program'), { code: 127, err: /can't be started/ })
+    t.equal(view.all().size, 0)
+    const left = await gate('--needs', 'power.headroom_mw=2', '--detach', '--', process.execPath, '-e', '')
+    t.equal(left.code, 0)
+    t.match(
+      [...view.all().values()],
+      [{ class: 'training', facts: { needs: { signals: { 'power.headroom_mw': { min: 2 } } } } }],
+    )
+    t.equal(told.length, 0)
+  },
+)
+
+t.test('a gate has an exit code for each action, and runs nothing for any but route', async (t) => {
+  const world = campusWorld()
+  const { url, view } = await jobsServer(t, world)
+  const gate = (...args: string[]) => run(['gate', '--admin', url, ...args, '--', process.execPath, '-p', '"RAN"'])
+  const delayed = await gate('--class', 'training', '--needs', 'power.headroom_mw=9')
+  t.match(delayed, { code: EXIT_CODES.delay.code, out: '', err: /job\.need 5 .*wanted >= 9/ })
+  world.probe(['ams'], 'refused', 2)
+  world.samples({ ams: { 'leak.detected': 1 } })
+  t.match(await gate('--class', 'chat'), { code: EXIT_CODES.deny.code, out: '' })
+  world.samples({ ams: { 'leak.detected': 0 } })
+  t.match(await gate('--class', 'trainin'), {
+    code: EXIT_CODES.usage.code,
+    err: /\/facts\/class no document names.*known: training/,
+  })
+  t.match(await gate('--class', 'training', '--needs', 'power.headroom=2'), { code: 2, err: /no signal is called/ })
+  t.match(await gate('--class', 'training', '--needs', 'lots'), { code: 2, err: /"lots" is not understood/ })
+  t.equal(view.all().size, 0)
+})
+
+t.test(
+  'a gate takes a smaller model, another site or stale telemetry for no route, unless it is told to',
+  async (t) => {
+    const world = campusWorld(5, ['ams', 'fra'])
+    const { url, view } = await jobsServer(t, world)
+    const gate = (...args: string[]) => run(['gate', '--admin', url, ...args, '--', process.execPath, '-p', '"RAN"'])
+    t.match(await gate('--class', 'training', '--site', 'fra'), {
+      code: EXIT_CODES.deny.code,
+      out: '',
+      err: /goes to ams\/default, not to fra/,
+    })
+    t.match(await gate('--class', 'training', '--site', 'ams'), { code: 0, out: 'RAN\n' })
+    t.equal(view.all().size, 0)
+    const full = () => world.samples({ ams: { 'queue.depth': 99 }, fra: { 'queue.depth': 99 } })
+    world.pass(12_000, full)
+    t.match(await gate('--class', 'chat'), { code: EXIT_CODES.degrade.code, out: '' })
+    t.match(await gate('--class', 'chat', '--accept-degraded'), { code: 0, out: 'RAN\n' })
+    world.pass(300_000)
+    const stale = await gate('--class', 'chat')
+    t.match(stale, { code: EXIT_CODES.stale.code, out: '', err: /what was there before stays/ })
+    t.match(await gate('--class', 'chat', '--accept-stale'), { code: 0, out: 'RAN\n' })
+    t.match(await gate('--class', 'training'), { code: EXIT_CODES.stale.code, out: '' }, 'jobs wait then')
+  },
+)
+
+t.test('a gate waits for a delay as long as it is told, and opens when there is room', async (t) => {
+  const world = campusWorld(0.5)
+  const { url, view, kept } = await jobsServer(t, world)
+  world.documents({ ...campusWorld().snapshot.data.sets.test!, policies: shortDelays(campusWorld()) })
+  world.pass(12_000, () => world.samples({ ams: { 'power.headroom_mw': 0.5 } }))
+  const given = await run(['gate', '--class', 'training', '--admin', url, '--wait', '50ms', '--', ...SHOW])
+  t.match(given, { code: EXIT_CODES.delay.code, out: '' }, 'the wait would end before the time that was named')
+  const asked = kept.length
+  const waiting = run(['gate', '--class', 'training', '--admin', url, '--wait', '10m', '--', ...SHOW])
+  const again = setInterval(() => {
+    if (kept.length < asked + 2) return
+    world.pass(90_000, () => world.samples({ ams: { 'power.headroom_mw': 5 } }))
+  }, 20)
+  t.teardown(() => clearInterval(again))
+  t.match(await waiting, { code: 0, out: /^ams\/default/, err: /asking again in 1 s/ })
+  t.equal(view.all().size, 0)
+})
+
+/** The same policies, with a delay of a tenth of a second. */
+const shortDelays = (world: ReturnType<typeof campusWorld>) =>
+  world.snapshot.data.sets.test!.policies.map((one) => ({
+    ...one,
+    otherwise: [{ action: 'delay' as const, retryAfterMs: 100 }],
+  }))
+
+t.test('a signal to a gate reaches its command, and its end is reported', async (t) => {
+  const { url, view } = await jobsServer(t, campusWorld())
+  const program = 'process.on("SIGTERM", () => process.exit(5)); setInterval(() => {}, 1000); console.log("up")'
+  const child = spawn(
+    process.execPath,
+    [CLI, 'gate', '--class', 'training', '--admin', url, '--', process.execPath, '-e', program],
+    { env: childEnvironment(), stdio: ['ignore', 'pipe', 'ignore'] },
+  )
+  t.teardown(() => child.kill('SIGKILL'))
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  t.match([...view.all().values()], [{ state: 'running' }])
+  child.kill('SIGTERM')
+  t.equal(await new Promise((resolve) => child.once('close', resolve)), 5)
+  t.equal(view.all().size, 0)
+})
+
+t.test('a gate stays shut where no hubward answers, or one that does not know who asks', async (t) => {
+  const gate = (admin: string) => run(['gate', '--class', 'training', '--admin', admin, '--', ...SHOW])
+  t.match(await gate('127.0.0.1:9'), { code: EXIT_CODES.unreachable.code, out: '' })
+  const { folder } = setUp(t)
+  const tokensFile = join(folder, 'tokens')
+  writeFileSync(tokensFile, `ops ${'0'.repeat(64)}\n`)
+  const { url } = await jobsServer(t, campusWorld(), { settings: { tokensFile } })
+  t.match(await gate(url), { code: EXIT_CODES.failure.code, out: '', err: /bring a token/ })
 })

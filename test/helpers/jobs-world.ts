@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { type AdminSettings, startAdmin } from '../../src/admin/server.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Decision } from '../../src/model/decision.ts'
@@ -12,7 +13,7 @@ import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createFactsJudge, createJudge, type JudgeParts } from '../../src/sidecar/judge.ts'
 import { openJobs } from '../../src/sidecar/open-jobs.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
-import type { World } from './world.ts'
+import { max, min, policy, site, World, workload } from './world.ts'
 
 /** A world whose changes the registry of jobs hears of, as in a running sidecar; its state is in a folder of its own. */
 export const jobsWorld = (
@@ -92,3 +93,65 @@ const DOCUMENTS = {
   set: EMPTY_SET,
   problems: [],
 } as const
+
+/** An admin server over such a world, asked by whoever knows its address. */
+export const jobsServer = async (
+  test: Test,
+  world: World,
+  { settings = {}, ...options }: Parameters<typeof jobsWorld>[2] & { settings?: Partial<AdminSettings> } = {},
+) => {
+  const made = jobsWorld(test, world, options)
+  const server = await startAdmin(
+    { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...settings },
+    {
+      version: '1.2.3',
+      instance: 'here',
+      now: () => world.now,
+      data: () => world.snapshot.data,
+      sources: () => [],
+      ready: () => ({ ready: true, because: [] }),
+      siteReady: () => undefined,
+      metrics: { text: async () => '', contentType: 'text/plain' },
+      jobs: made.view,
+    },
+    { onError: (error) => made.bugs.push(error), onProblem: () => {} },
+  )
+  test.teardown(() => server.close())
+  return { ...made, server, url: server.url }
+}
+
+/** Training and chat at ams, fra after it, with so much power to spare; training waits where signals are stale. */
+export const campusWorld = (mw = 5, sites: readonly string[] = ['ams']): World => {
+  const world = new World({
+    sites: sites.map((name) => site(name)),
+    residencies: [{ metadata: { name: 'eu' }, allows: ['EU'] }],
+    classes: [
+      workload('training', {
+        whenHubwardIsDown: 'refuse',
+        flexibility: 'pausable',
+        whenStale: { action: 'delay', alert: true },
+      }),
+      workload('chat'),
+    ],
+    policies: [
+      policy(
+        sites.map((name) => [name]),
+        {
+          name: 'training',
+          class: 'training',
+          signals: { 'power.headroom_mw': min(1, 1.5) },
+          otherwise: [{ action: 'delay', retryAfterMs: 30_000 }],
+        },
+      ),
+      policy(
+        sites.map((name) => [name]),
+        {
+          signals: { 'queue.depth': max(40) },
+          degraded: { site: sites[0]!, model: 'llama', rewriteBody: false },
+          otherwise: [{ action: 'degrade' }, { action: 'deny' }],
+        },
+      ),
+    ],
+  })
+  return world.samples(Object.fromEntries(sites.map((name) => [name, { 'power.headroom_mw': mw, 'queue.depth': 1 }])))
+}
