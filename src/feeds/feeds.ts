@@ -6,6 +6,7 @@ import { Inbox, type InboxCounts } from './inbox.ts'
 import { type PollCounts, Poller, type Reading, type Source } from './poller.ts'
 import { type RefusalCount, SampleCheck } from './samples.ts'
 import { FEED_DEFAULTS } from './schemas.ts'
+import { SeriesCheck } from './series-check.ts'
 import { type FeedConfig, feedSources } from './table.ts'
 import type { FeedClock, Timer } from './time.ts'
 
@@ -51,6 +52,7 @@ export interface Feeds {
 export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig | undefined, edges: FeedsEdges): Feeds {
   const { clock, timer, apply, turned, bug } = edges
   const check = new SampleCheck()
+  const seriesCheck = new SeriesCheck((source, why) => check.refuse(source, why))
   const inbox = new Inbox({
     clock,
     ...(timer === undefined ? {} : { timer }),
@@ -60,7 +62,7 @@ export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig 
   const accept = (reading: Reading) => {
     const at = clock.now()
     if (reading.clusters !== undefined) apply({ kind: 'clusters-known', at, clusters: reading.clusters })
-    inbox.offer(check.pass(reading.samples, at), reading.heartbeats)
+    inbox.offer(check.pass(reading.samples, at), reading.heartbeats, seriesCheck.pass(reading.series ?? []))
   }
   const sources: Source[] = feeds.flatMap((feed) => feedSources(feed, edges))
   if (admin !== undefined) sources.push(envoyAdmin({ ...FEED_DEFAULTS['envoy-admin'], name: 'envoy', ...admin }, edges))

@@ -1,7 +1,7 @@
 import { murmur3 } from '../math/murmur3.ts'
 import type { ClusterName, EpochMs } from '../model/names.ts'
 import type { Problem } from '../model/problem.ts'
-import type { Heartbeat, Sample } from '../model/sample.ts'
+import type { Heartbeat, Sample, Series } from '../model/sample.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { errorDetail, FeedFailure, failure, feedProblem } from './failure.ts'
 import { type FeedClock, realTimer, type Timer } from './time.ts'
@@ -43,6 +43,8 @@ export interface Reading {
   readonly version: string
   readonly samples: readonly Sample[]
   readonly heartbeats: readonly Heartbeat[]
+  /** Values ahead of time; each replaces the one of the same signal and place. Absent: none. */
+  readonly series?: readonly Series[]
   /** The clusters Envoy has, where that is what was asked. */
   readonly clusters?: readonly ClusterName[]
   /** What is wrong without spoiling the set. */

@@ -29,7 +29,7 @@ export class SampleCheck {
   pass(samples: readonly Sample[], now: EpochMs): Sample[] {
     return samples.filter((sample) => {
       const why = this.#refusal(sample, now)
-      if (why !== undefined) this.#count(sample.source, why)
+      if (why !== undefined) this.refuse(sample.source, why)
       return why === undefined
     })
   }
@@ -54,7 +54,8 @@ export class SampleCheck {
     return undefined
   }
 
-  #count(source: string, why: SampleRefusal): void {
+  /** Counts a refusal; of series too, whose check is another. */
+  refuse(source: string, why: SampleRefusal): void {
     const key = `${source}|${why}`
     const known = this.#refusals.get(key)
     if (known === undefined) this.#refusals.set(key, { source, why, count: 1 })

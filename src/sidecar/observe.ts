@@ -80,6 +80,7 @@ export function observe(metrics: Metrics, observed: Observed): void {
     return [
       [['samples'], inbox?.samplesDropped ?? 0],
       [['heartbeats'], inbox?.heartbeatsDropped ?? 0],
+      [['series'], inbox?.seriesDropped ?? 0],
     ]
   })
   metrics.read('hubward_journal_records_total', () => {

@@ -764,7 +764,7 @@ t.test('the inbox', async (t) => {
       [92, 93, 94, 95, 96, 97, 98, 99, 3],
     )
     t.equal(changes[0]!.heartbeats.length, 16)
-    t.same(inbox.counts, { samples: 101, heartbeats: 100, batches: 1, samplesDropped: 92, heartbeatsDropped: 84 })
+    t.match(inbox.counts, { samples: 101, heartbeats: 100, batches: 1, samplesDropped: 92, heartbeatsDropped: 84 })
   })
 
   t.test('goes on after a change that could not be applied', async (t) => {
