@@ -135,6 +135,14 @@ function withNear(set: DocumentSet, given: Given, when: Readonly<Record<string, 
   return { ...given, places }
 }
 
+/** Hours pass in larger steps, until the last five minutes: what dampers and silence look at lies in these. */
+const tickOf = (ms: number, leftMs: number): number =>
+  ms <= LONG_MS || leftMs <= LAST_MS
+    ? Math.max(1, Math.min(1_000, Math.ceil(Math.min(ms, LONG_MS) / 240)))
+    : Math.min(leftMs - LAST_MS, Math.ceil(ms / 240)) || 1
+const LONG_MS = 600_000
+const LAST_MS = 300_000
+
 /** The ends of links that a request comes from. */
 const endsOf = ({ region, asn }: Readonly<Record<string, unknown>>): string[] => [
   ...(region === undefined ? [] : [`region:${String(region)}`]),
@@ -176,7 +184,6 @@ class Run<Snapshot> {
     this.#apply({ kind: 'clusters-known', at: this.#now, clusters: given.clusters })
     this.#foresee(given)
     this.#reserve(given)
-    const tickMs = Math.max(1, Math.min(1_000, Math.ceil(ms / 240)))
     for (;;) {
       const at = this.#now
       const { samples, heartbeats } = caseSamples(this.#set, given, ends, at)
@@ -186,7 +193,7 @@ class Run<Snapshot> {
         for (let more = 0; more < 2; more++) this.#apply({ kind: 'samples-arrived', at, samples: [], heartbeats })
       this.#apply({ kind: 'time-passed', at })
       if (at >= end) return
-      this.#now = Math.min(end, at + tickMs)
+      this.#now = Math.min(end, at + tickOf(ms, end - at))
     }
   }
 
