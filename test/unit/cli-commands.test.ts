@@ -31,16 +31,11 @@ t.test('decide: the action is the exit code, and the reason is told', async (t) 
   t.equal(decide(...chat, '--down', 'ams', '--drained', 'fra').status, 10, 'degrade')
   t.equal(
     decide(
-      '--class',
-      'training',
-      '--residency',
-      'EU',
-      '--sample',
-      'ams.power.headroom_mw=0',
-      '--sample',
-      'fra.power.headroom_mw=0',
-      '--sample',
-      'lon.power.headroom_mw=0',
+      ...['--class', 'training', '--residency', 'EU'],
+      ...['campus-gro', 'cloud-dub', 'ams', 'fra', 'lon'].flatMap((site) => [
+        '--sample',
+        `${site}.power.headroom_mw=0`,
+      ]),
     ).status,
     12,
     'delay',
