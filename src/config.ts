@@ -56,6 +56,7 @@ export interface Config {
     readonly tls?: { readonly certFile: string; readonly keyFile: string }
     readonly hosts: readonly string[]
     readonly waitersMax: number
+    readonly admissionOpen: boolean
   }
   /** What may wait here at once. */
   readonly hold: { readonly msMax: number; readonly countMax: number; readonly bytesMax: number }
@@ -181,6 +182,7 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
       ...(admin.tls === undefined ? {} : { tls: absolute(admin.tls, at) }),
       hosts: admin.hosts,
       waitersMax: admin.waitersMax,
+      admissionOpen: admin.admissionOpen,
     },
     hold: { msMax: ms(hold.max), countMax: hold.countMax, bytesMax: hold.bytesMax },
     jobs: {

@@ -41,7 +41,10 @@ export function admissionHandler(
     if (job !== undefined) view.ended(job.id, 'its object was deleted')
   }
   if (operation !== 'CREATE' || isSuspended(object) || isOwned(object)) return allowed(uid)
-  const read = annotated(object, view.known(), now)
+  // Without documents nothing is known; the webhook's failurePolicy decides, as it does when nobody answers.
+  const known = view.known()
+  if (known === undefined) return notReady(reply)
+  const read = annotated(object, known, now)
   if (read === undefined) return allowed(uid)
   if ('wrong' in read) return refused(uid, `hubward: ${read.wrong}`)
   const decision = answered(view, read.facts, {
@@ -51,7 +54,6 @@ export function admissionHandler(
     key,
     ...(site === undefined ? {} : { site }),
   })
-  // Without documents nothing is known; the webhook's failurePolicy decides, as it does when nobody answers.
   if (decision === undefined) return notReady(reply)
   if (!isLetIn(decision, site)) return refused(uid, `hubward: ${elsewhereText(decision, site)}${view.says(decision)}`)
   return allowed(uid, `hubward: ${view.says(decision)}`, {

@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { Decision } from '../model/decision.ts'
 import type { EpochMs } from '../model/names.ts'
 import { deadline } from '../request/values.ts'
-import { type AskedFacts, factsIn } from './facts-json.ts'
+import { type AskedFacts, factsIn, type KnownNames } from './facts-json.ts'
 import type { HowAsked, JobsView } from './jobs-view.ts'
 import { isPlain, JsonReader, own } from './json-reader.ts'
 import { problem } from './problem.ts'
@@ -21,7 +21,9 @@ export async function decideHandler(
   now: () => EpochMs,
 ): Promise<object> {
   const reader = new JsonReader()
-  const asked = questionIn(reader, body, view, now())
+  const known = view.known()
+  if (known === undefined) return notReady(reply)
+  const asked = questionIn(reader, body, known, now())
   if (asked === undefined || reader.problems.length > 0) return badRequest(reply, reader)
   const { list, isList, how } = asked
   const decisions: Decision[] = []
@@ -79,7 +81,7 @@ export function durationIn(
     : reader.wrong(`/${field}`, 'is no duration of a second or more', 'write one such as 30m')
 }
 
-function questionIn(reader: JsonReader, body: unknown, view: JobsView, now: EpochMs) {
+function questionIn(reader: JsonReader, body: unknown, known: KnownNames, now: EpochMs) {
   const from = reader.object(body, '', FIELDS)
   if (from === undefined) return undefined
   const written = own(from, 'facts')
@@ -100,7 +102,6 @@ function questionIn(reader: JsonReader, body: unknown, view: JobsView, now: Epoc
   if (isList && (written.length === 0 || written.length > FACTS_MAX))
     return reader.wrong('/facts', `has ${written.length} items`, `write 1 to ${FACTS_MAX}`)
   if (isList && key !== undefined) reader.wrong('/key', 'names one job', 'ask about one at a time')
-  const known = view.known()
   const list = (isList ? written : [written]).flatMap(
     (one, index) => factsIn(reader, one, isList ? `/facts/${index}` : '/facts', known, now) ?? [],
   )

@@ -17,8 +17,9 @@ export interface HowAsked {
 
 /** What the routes of decisions and jobs work on; the sidecar hands it over. */
 export interface JobsView {
-  readonly known: () => KnownNames
   /** Undefined: no documents have been accepted yet. */
+  readonly known: () => KnownNames | undefined
+  /** Undefined likewise. */
   readonly decide: (facts: AskedFacts, how: HowAsked) => Decision | undefined
   /** A decision in one line: its reason, and what stood in the way with number and threshold. */
   readonly says: (decision: Decision) => string

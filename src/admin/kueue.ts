@@ -38,7 +38,9 @@ export function kueueHandler(body: unknown, reply: FastifyReply, view: JobsView,
     if (job !== undefined) view.ended(job.id, 'its workload has finished')
     return state('Ready', 'the workload has finished and holds nothing')
   }
-  const read = annotated(object, view.known(), now)
+  const known = view.known()
+  if (known === undefined) return notReady(reply)
+  const read = annotated(object, known, now)
   if (read === undefined) return state('Ready', 'no annotation hubward.dev/class: not judged')
   if ('wrong' in read) return state('Rejected', read.wrong)
   const how = { reserve: true, dispatch: false, dryRun: false, key, ...(site === undefined ? {} : { site }) }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import type { Server as HttpsServer } from 'node:https'
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import type { Problem } from '../model/problem.ts'
 import { type AdminView, adminHandlers } from './handlers.ts'
@@ -6,6 +6,7 @@ import { isOwnHost } from './hosts.ts'
 import { jsonOf } from './json-body.ts'
 import { problem } from './problem.ts'
 import { ROUTES, type Route, type RouteName } from './routes.ts'
+import { followTls, readTls } from './tls-files.ts'
 import { openTokens } from './tokens.ts'
 
 /** Where and for whom it answers. */
@@ -19,6 +20,8 @@ export interface AdminSettings {
   /** Further names by which it may be asked. */
   readonly hosts: readonly string[]
   readonly waitersMax: number
+  /** Whether Kubernetes may ask for admission without a token. */
+  readonly admissionOpen?: boolean
 }
 
 /** A running server for operators and programs. */
@@ -63,8 +66,9 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
       ? fastify(limits)
       : (fastify({
           ...limits,
-          https: { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) },
+          https: readTls(tls),
         }) as unknown as FastifyInstance)
+  if (tls !== undefined) followTls(app.server as unknown as HttpsServer, tls, edges.onProblem)
   app.server.headersTimeout = 5_000
   app.server.maxConnections = CONNECTIONS_MAX
 
@@ -92,7 +96,7 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
       // Before the body is read: nobody who is not known has one read.
       onRequest: async (request, reply) => {
         if (isKnown(request.headers.authorization)) known.add(request)
-        else if (!route.open) {
+        else if (!(route.open || (settings.admissionOpen === true && name.startsWith('kubernetesAdmission')))) {
           reply.header('www-authenticate', 'Bearer realm="hubward"')
           const detail = 'send a bearer token whose hash is in admin.tokensFile'
           return reply.send(problem(reply, 401, 'Who are you?', detail))

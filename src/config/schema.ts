@@ -144,6 +144,12 @@ export const CONFIG_SCHEMA: Schema = {
           default: [],
         },
         waitersMax: whole('how many may wait for a new snapshot at once', 1, 10_000, 64),
+        admissionOpen: {
+          type: 'boolean',
+          description:
+            'whether Kubernetes may ask for admission without a token, where its API server can not be given one; keep others off the port',
+          default: false,
+        },
       }),
       jobs: section('admitted jobs and what they hold', {
         reservationLife: duration('how long a reservation holds without a word from its job, a day at most', '2h'),

@@ -29,6 +29,7 @@ export interface WrittenConfig extends WrittenFeeds {
     readonly tls?: WrittenTls
     readonly hosts: readonly string[]
     readonly waitersMax: number
+    readonly admissionOpen: boolean
   }
   readonly hold: { readonly max: string; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLife: string; readonly listenersMax: number }

@@ -87,7 +87,7 @@ export function openJobs({ config, clock, store, tally, metrics, log, told, bug 
       held.set(target, (held.get(target) ?? 0) + Math.max(0, mw - drawMw))
     return [...held].map(([target, mw]) => [[target], mw])
   })
-  let known: KnownNames = { classes: new Set(), residency: () => undefined, tenantResidency: () => undefined }
+  let known: KnownNames | undefined
   const draw = seeds()
 
   return {

@@ -23,7 +23,8 @@ export const jobsWorld = (
     stateDir,
     reservationLifeMs = 7_200_000,
     listenersMax = 3,
-  }: { stateDir?: string; reservationLifeMs?: number; listenersMax?: number } = {},
+    documents = true,
+  }: { stateDir?: string; reservationLifeMs?: number; listenersMax?: number; documents?: boolean } = {},
 ) => {
   const folder = stateDir ?? mkdtempSync(join(tmpdir(), 'hubward-jobs-'))
   if (stateDir === undefined) test.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -57,7 +58,7 @@ export const jobsWorld = (
   })
   test.teardown(() => jobs.close())
   // The documents were there before the registry.
-  jobs.changed({ ...DOCUMENTS, at: world.now }, [])
+  if (documents) jobs.changed({ ...DOCUMENTS, at: world.now }, [])
   const parts: JudgeParts = {
     clock,
     current: () => world.snapshot,
