@@ -1,11 +1,12 @@
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
-import type { Column, GateRow, GateSpec, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
+import type { Column, GateRow, GateSpec, HealthRow, HeldColumn, SnapshotData, TrendCell } from '../model/snapshot.ts'
 import { type Draft, draftGate, draftHeld, emptyColumn, foldAgeMs, holdValue, movesHeld } from './columns.ts'
 import { crosses, emptyGate, type GateCell, type GateSpecByKey, gateKey, onSample } from './gates.ts'
 import type { Programs } from './programs.ts'
 import { settleTargets } from './settle.ts'
+import { follow, TRENDED } from './trend.ts'
 
 /** One value on its way into a column. */
 export interface Incoming {
@@ -29,6 +30,7 @@ interface Slot {
   readonly countMin: number | undefined
   readonly ageMs: number
   readonly mayBeRed: boolean
+  readonly isTrended: boolean
 }
 
 const shared = new WeakMap<Draft<Column>, Set<string>>()
@@ -64,6 +66,7 @@ export class Batch {
   readonly events: Event[]
   readonly touched = new Set<number>()
   readonly #slots = new Map<string, Slot>()
+  readonly #trends = new Map<string, (TrendCell | null)[]>()
   readonly #bySignal: BySignal
   #health: HealthRow[] | undefined
 
@@ -143,6 +146,7 @@ export class Batch {
       }
       holdValue(held.column as Draft<HeldColumn>, index, value, now)
     }
+    if (slot.isTrended) this.#follow(signal, index, value, at)
     if (slot.mayBeRed) this.#red(signal, index, value)
   }
 
@@ -160,7 +164,8 @@ export class Batch {
     const rows = this.#health ?? data.health
     const health =
       this.touched.size === 0 ? rows : settleTargets(rows, this.touched, data.targets, programs, columns, now, events)
-    return { ...data, columns, gates, held, health }
+    const trends = this.#trends.size === 0 ? data.trends : { ...data.trends, ...Object.fromEntries(this.#trends) }
+    return { ...data, columns, gates, held, health, trends }
   }
 
   #slot(key: string, signal: string, model?: string, from?: string): Slot {
@@ -186,10 +191,20 @@ export class Batch {
             })),
       countMin: signalOf(signal)?.countMin,
       ageMs: foldAgeMs(signal),
+      isTrended: model === undefined && TRENDED.has(signal),
       mayBeRed: model === undefined && (signal === 'maintenance.active' || this.#bySignal.red.has(signal)),
     }
     this.#slots.set(key, slot)
     return slot
+  }
+
+  #follow(signal: string, index: number, value: number, at: EpochMs): void {
+    let cells = this.#trends.get(signal)
+    if (cells === undefined) {
+      cells = this.data.trends[signal]?.slice() ?? new Array<TrendCell | null>(this.data.targets.length).fill(null)
+      this.#trends.set(signal, cells)
+    }
+    cells[index] = follow(cells[index], value, at)
   }
 
   /** Red by safety acts on each value as it is, and at once; undefined: nothing is known any more. */

@@ -1,12 +1,13 @@
-import type { Because, Decision } from '../model/decision.ts'
+import type { Because, Decision, Forecast } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { EpochMs, TargetName } from '../model/names.ts'
 import { REASONS } from '../model/reason.ts'
 import type { DecisionInput } from '../model/record.ts'
 import type { Tally } from '../model/tally.ts'
+import type { Block } from './block.ts'
 import { decide } from './decide.ts'
 import { HARD, hardBecause, holds } from './eligibility.ts'
-import { type Block, softBlock } from './fitness.ts'
+import { softBlock } from './fitness.ts'
 import { rampShare } from './gates.ts'
 import { tiersOf } from './judge-tiers.ts'
 import { coversTarget } from './orders.ts'
@@ -116,6 +117,14 @@ export const becauseText = (because: Because): string => {
 const wish = (because: Because): string =>
   `${because.constraint} ${because.op ?? '=='} ${because.limit ?? 'otherwise'} (it was ${because.measured ?? 'unknown'})`
 
+/** A forecast in words: `It is expected to fit at ams/h100 in 1800 s, give or take 60 s; it waits for price.per_mwh.` */
+const forecastText = ({ at, errorMs, waitsFor, target }: Forecast, now: EpochMs): string => {
+  if (at === null) return `When it will fit can't be foretold: it waits for ${waitsFor} at ${target}.`
+  const error = errorMs === null ? '' : `, give or take ${Math.ceil(errorMs / 1_000)} s`
+  const waits = waitsFor === '' ? '' : `; it waits for ${waitsFor}`
+  return `It is expected to fit at ${target} in ${Math.ceil((at - now) / 1_000)} s${error}${waits}.`
+}
+
 /** A decision in words, a sentence a line. */
 export const inWords = (decision: Decision): readonly string[] => {
   const what = {
@@ -145,6 +154,10 @@ export const inWords = (decision: Decision): readonly string[] => {
   if (more > 0) lines.push(`${more} more reasons are counted in becauseCounts.`)
   if (decision.override !== null) lines.push(`Override ${decision.override} had a say.`)
   if (decision.session !== 'none') lines.push(`Session: ${decision.session}.`)
+  if (decision.movedFrom !== undefined)
+    lines.push(`The session was on ${decision.movedFrom} before, and what it has cached is there.`)
+  if (decision.forecast !== undefined) lines.push(forecastText(decision.forecast, decision.at))
+  if (decision.suggest !== undefined) lines.push(`With ${decision.suggest.gpus} accelerators it could run now.`)
   for (const name of decision.insufficient) lines.push(`${name}: too few events behind the number, taken as met.`)
   for (const name of decision.stale) lines.push(`${name}: stale or missing.`)
   return lines

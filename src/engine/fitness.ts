@@ -3,34 +3,17 @@ import { type ActionSpec, severityOf } from '../model/action.ts'
 import type { Because } from '../model/decision.ts'
 import { columnKey, signalOf } from '../model/signal.ts'
 import type { Column, GateRow } from '../model/snapshot.ts'
+import { type Block, isWaived, type Notes } from './block.ts'
 import { freshnessLimit, isInsufficient, isStale } from './columns.ts'
 import { crosses, type GateRef, rampShare } from './gates.ts'
+import { nearBlock } from './gravity.ts'
 import { isFlapping, SAFETY_DWELL_FACTOR } from './health.ts'
 import { type NeedLimit, needLimits } from './job-needs.ts'
-import { coversTarget } from './orders.ts'
-import type { TargetProgram } from './programs.ts'
+import { roomBlock } from './kept-room.ts'
+import { PATH_COST, type TargetProgram } from './programs.ts'
 import type { AdmissionCheck } from './readiness-rules.ts'
 import { netOf } from './reserve.ts'
 import type { Scene } from './scene.ts'
-
-/**
- * Step 6: why a target that may serve should not do so now. `held`: only a timer keeps it back, so it is better than a
- * refusal; `stale`: nobody knows; `limit`: a threshold; `band`: a band asks for another action; `need`: the job's own;
- * `readiness`: the class is not let in while the target is amber.
- */
-export interface Block {
-  readonly kind: 'held' | 'stale' | 'limit' | 'band' | 'need' | 'readiness'
-  readonly because: Because
-  readonly action?: ActionSpec
-}
-
-/** What fitness notes beside its verdict. */
-export interface Notes {
-  readonly stale: string[]
-  readonly insufficient: string[]
-  /** The override that waived a threshold. */
-  waivedBy: string | null
-}
 
 /** The first soft block of a target, or with a sink all of them in it. Undefined: it may take the request. */
 export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sink?: Block[]): Block | undefined => {
@@ -89,9 +72,13 @@ export const softBlock = (scene: Scene, target: TargetProgram, notes: Notes, sin
     }
   }
   for (const need of needLimits(scene.facts.needs)) {
-    const block = needBlock(scene, target, need)
+    const block = need.signal === PATH_COST ? undefined : needBlock(scene, target, need)
     if (block !== undefined && blocked(block)) return first
   }
+  const far = nearBlock(scene, target, notes)
+  if (far !== undefined && blocked(far)) return first
+  const full = roomBlock(scene, target, notes)
+  if (full !== undefined && blocked(full)) return first
   const readiness = policy.readiness[index]!
   for (const check of policy.admission[index]!) {
     const block = admissionBlock(scene, target, check, notes)
@@ -247,15 +234,6 @@ const held = (
     ...(unit === undefined ? {} : { unit }),
   },
 })
-
-const isWaived = (scene: Scene, target: TargetProgram, signal: string, notes: Notes): boolean => {
-  for (const order of scene.admits) {
-    if (order.constraint !== signal || !coversTarget(order.scope, target)) continue
-    notes.waivedBy = order.id
-    return true
-  }
-  return false
-}
 
 const needBlock = (scene: Scene, target: TargetProgram, need: NeedLimit): Block | undefined => {
   const { signal } = need

@@ -50,6 +50,9 @@ export const foldDocuments = (
     targets,
     columns,
     health: redAnew(health, columns, programs),
+    trends: Object.fromEntries(
+      Object.entries(old.trends).map(([key, cells]) => [key, same ? cells : remap(from, cells, null)]),
+    ),
     readiness: same ? old.readiness : remap(from, old.readiness, ''),
     gates: keepGates(old.gates, same ? undefined : from, columns, targets, programs, now, events),
     held: keepHeld(old.held, from, columns, targets.length, programs),

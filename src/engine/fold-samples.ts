@@ -199,6 +199,7 @@ const indexesOf = (programs: Programs, site: string, pool: string | undefined): 
 }
 
 const refusalOf = (row: Signal, sample: Sample, now: EpochMs): SampleRefusal | undefined => {
+  if (row.perRequest === true) return 'worked-out'
   if (!Number.isFinite(sample.value) || !Number.isFinite(sample.at)) return 'not-a-number'
   if (sample.value < row.range[0] || sample.value > row.range[1]) return 'out-of-range'
   if (sample.at > now + FUTURE_MS) return 'in-the-future'

@@ -35,6 +35,7 @@ export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
       sites: [],
       spoken: [],
       series: {},
+      trends: {},
       reservations: NO_RESERVATIONS,
       health: [],
       readiness: [],

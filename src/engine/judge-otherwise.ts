@@ -1,11 +1,13 @@
 import type { ActionSpec } from '../model/action.ts'
-import type { Decision, Outcome } from '../model/decision.ts'
+import type { Decision, Forecast, Outcome } from '../model/decision.ts'
 import type { Reason } from '../model/reason.ts'
 import { couldServe, fitsResidency, hardBlock } from './eligibility.ts'
+import { forecast, offPeakAt } from './forecast.ts'
 import { routed, tiersOf } from './judge-tiers.ts'
 import type { Judgement, Spare } from './judgement.ts'
 import type { PolicyProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
+import { suggestGpus } from './suggest.ts'
 
 /** A delay without a stated time, and a refusal that may pass: half a minute and five seconds. */
 const DELAY_MS = 30_000
@@ -80,15 +82,55 @@ const apply = (
       if (holdMsMax > 0) return judgement.decision('held', { action: 'queue', holdMsMax })
       continue
     }
-    return judgement.decision(reason, refusal(spec))
+    return refused(scene, policy, judgement, reason, spec)
   }
   return (
     returning(scene, policy, judgement, reason) ??
-    judgement.decision(
+    refused(
+      scene,
+      policy,
+      judgement,
       reason,
-      held === undefined ? refusal({ action: 'deny' }) : { action: 'delay', status: 503, retryAfterMs: held },
+      held === undefined ? { action: 'deny' } : { action: 'delay', retryAfterMs: held },
     )
   )
+}
+
+/** A refusal, with when it is expected to fit and what could be asked for instead. */
+const refused = (
+  scene: Scene,
+  policy: PolicyProgram,
+  judgement: Judgement,
+  reason: Reason,
+  spec: Extract<ActionSpec, { action: 'delay' | 'deny' }>,
+): Decision => {
+  judgement.suggest = suggestGpus(scene, policy)
+  if (spec.action === 'deny') return judgement.decision(reason, refusal(spec))
+  judgement.forecast = forecast(scene, policy)
+  return judgement.decision(reason, delayed(scene, policy, spec, judgement.forecast))
+}
+
+/** A day, past which nobody is sent away in one go. */
+const DELAY_MS_MAX = 86_400_000
+
+/**
+ * A delay, and for how long: as it is written, else until the off-peak hours that it names begin, else until it is
+ * expected to fit. Never longer than the class bears, for it is to ask again while that still helps.
+ */
+const delayed = (
+  scene: Scene,
+  policy: PolicyProgram,
+  spec: Extract<ActionSpec, { action: 'delay' }>,
+  expected: Forecast | undefined,
+): Outcome => {
+  const { now, workload } = scene
+  const offPeak = spec.until === undefined ? undefined : offPeakAt(scene, policy)
+  const foreseen =
+    offPeak ?? (expected === undefined || expected.at === null || expected.at <= now ? undefined : expected.at)
+  const wanted =
+    spec.retryAfterMs ?? (foreseen === undefined ? (spec.until === undefined ? DELAY_MS : OFF_PEAK_MS) : foreseen - now)
+  const retryAfterMs = Math.max(1_000, Math.min(wanted, workload?.delayToleranceMs ?? DELAY_MS_MAX, DELAY_MS_MAX))
+  return { action: 'delay', status: 503, retryAfterMs, ...(spec.until === undefined ? {} : { until: spec.until }) }
 }
 
 /** A target that is healthy and only waits for its timer is better than turning somebody away. */
@@ -98,11 +140,8 @@ const returning = (scene: Scene, policy: PolicyProgram, judgement: Judgement, re
   return routed(scene, judgement, spare.index, 'returning', { tiers: tiersOf(scene, policy), fit: [] })
 }
 
-const refusal = (spec: Extract<ActionSpec, { action: 'delay' | 'deny' }>): Outcome => {
-  if (spec.action === 'deny')
-    return { action: 'deny', status: spec.status ?? 503, retryAfterMs: spec.retryAfterMs ?? DENY_RETRY_MS }
-  const retryAfterMs = spec.retryAfterMs ?? (spec.until === undefined ? DELAY_MS : OFF_PEAK_MS)
-  return { action: 'delay', status: 503, retryAfterMs, ...(spec.until === undefined ? {} : { until: spec.until }) }
+const refusal = (spec: Extract<ActionSpec, { action: 'deny' }>): Outcome => {
+  return { action: 'deny', status: spec.status ?? 503, retryAfterMs: spec.retryAfterMs ?? DENY_RETRY_MS }
 }
 
 /** The smaller model at its named site, if that passes every hard constraint with that model. */

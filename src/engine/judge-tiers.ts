@@ -4,7 +4,7 @@ import { milder, softBlock } from './fitness.ts'
 import { type Healed, healedCluster } from './healing.ts'
 import type { Judgement } from './judgement.ts'
 import type { EntryProgram, PolicyProgram, TargetProgram } from './programs.ts'
-import { nearestSites, rankTies, spread } from './ranking.ts'
+import { nearestSites, rankTies, spread, towardsClient } from './ranking.ts'
 import type { Scene } from './scene.ts'
 
 /** Steps 3 to 8: the session's pool, or the best fit target of the first tier that has one. Undefined: none has. */
@@ -23,7 +23,7 @@ export const judgeTiers = (scene: Scene, policy: PolicyProgram, judgement: Judge
       }
     }
     if (fit.length === 0) continue
-    const chosen = spread(scene, rankTies(scene, policy, fit))
+    const chosen = spread(scene, towardsClient(scene, rankTies(scene, policy, fit)))
     judgement.next = policy.nextAfter[number + 1] ?? policy.nextAfter.at(-1)!
     const pinned = scene.pins.length > 0
     return routed(scene, judgement, chosen, pinned ? 'pinned' : number === 0 ? 'first-choice' : 'fallback', {

@@ -1,7 +1,7 @@
 import { BECAUSE_MAX, type Because, type Decision, type Outcome } from '../model/decision.ts'
 import type { Reason } from '../model/reason.ts'
+import type { Block, Notes } from './block.ts'
 import { drainFor, HARD, HARD_BY_DOCUMENTS, hardBecause } from './eligibility.ts'
-import type { Block, Notes } from './fitness.ts'
 import type { TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
 
@@ -38,6 +38,8 @@ export class Judgement {
   sawFresh = false
   /** Did any candidate pass the hard constraints? */
   sawEligible = false
+  forecast: Decision['forecast']
+  suggest: number | undefined
   session: Decision['session'] = 'none'
   override: string | null = null
   next: readonly string[] = NO_NAMES
@@ -102,7 +104,12 @@ export class Judgement {
       stale: this.notes.stale.length === 0 ? NO_NAMES : unique(this.notes.stale),
       insufficient: this.notes.insufficient.length === 0 ? NO_NAMES : unique(this.notes.insufficient),
     } as Draft<Decision>
+    if (this.forecast !== undefined) decision.forecast = this.forecast
+    if (this.suggest !== undefined) decision.suggest = { gpus: this.suggest }
     if (because.length > 0 && this.counts !== undefined) decision.becauseCounts = this.counts
+    const from = this.session === 'moved' ? facts.session.target : undefined
+    if (from !== undefined && 'target' in outcome && outcome.target !== undefined && outcome.target !== from)
+      decision.movedFrom = from
     if (outcome.action === 'route' && decision.action === 'route') {
       if (outcome.target === undefined) return decision as Decision
       decision.target = outcome.target

@@ -72,6 +72,8 @@ export interface PolicyProgram {
   /** By tier: what comes after it, for the decision's `next`. */
   readonly nextAfter: readonly (readonly string[])[]
   readonly gates: readonly GateRef[]
+  /** The longest way, in milliseconds, that it lets a request go; it is worked out for each, so no gate holds it. */
+  readonly pathCostMax: number | undefined
   readonly bands: readonly BandProgram[]
   /** Required signals and the age in milliseconds past which each is stale; 0: never. */
   readonly freshness: readonly { readonly signal: string; readonly limitMs: number }[]
@@ -127,6 +129,9 @@ export type EngineSnapshot = Snapshot<Programs>
 
 /** The ranked column that `nearest` and round-trip ties read: 95th percentile from this gateway, 5 ms being a tie. */
 export const NEAREST = { signal: 'network.rtt_p95_ms', within: 5, withinPct: 0 } as const
+
+/** The signal that is worked out for each request: the way from its client and to what it needs near. */
+export const PATH_COST = 'path.cost_ms'
 
 /** The key of a ranked column. */
 export const heldKey = (signal: string, within: number, withinPct: number, stableForMs: number): string =>
@@ -255,7 +260,8 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
     if ('nearest' in ladder) held(NEAREST.signal, NEAREST.within, NEAREST.withinPct, doc.timers.stableForMs)
     const ladderNames = 'tiers' in ladder ? ladder.tiers : 'all' in ladder ? [['*']] : [[`nearest ${ladder.nearest}`]]
     const actions = doc.otherwise.map((one) => (one.action === 'degrade' ? 'degraded' : one.action))
-    const required = [...doc.require.signals.map((one) => one.signal), ...doc.bands.map((band) => band.signal)].filter(
+    const measured = doc.require.signals.filter((one) => one.signal !== PATH_COST)
+    const required = [...measured.map((one) => one.signal), ...doc.bands.map((band) => band.signal)].filter(
       (signal, at, all) => all.indexOf(signal) === at,
     )
     return {
@@ -267,7 +273,8 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
       nearest: 'nearest' in ladder ? ladder.nearest : 0,
       ladderNames,
       nextAfter: [-1, ...tiers.keys()].map((tier) => [...ladderNames.slice(tier + 1).flat(), ...actions]),
-      gates: doc.require.signals.map((one) => gate(one.signal, one.threshold, doc.timers)),
+      pathCostMax: doc.require.signals.find((one) => one.signal === PATH_COST)?.threshold.limit,
+      gates: measured.map((one) => gate(one.signal, one.threshold, doc.timers)),
       bands: doc.bands.map((band) => ({
         signal: band.signal,
         steps: band.steps.map((step) => ({
@@ -281,7 +288,8 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition): 
       })),
       rank: doc.rank.map((one) => ({
         signal: one.signal,
-        heldKey: held(one.signal, one.within ?? 0, one.withinPct ?? 0, doc.timers.stableForMs),
+        heldKey:
+          one.signal === PATH_COST ? '' : held(one.signal, one.within ?? 0, one.withinPct ?? 0, doc.timers.stableForMs),
         prefer: one.prefer,
         within: one.within ?? 0,
         withinPct: one.withinPct ?? 0,

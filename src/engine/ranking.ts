@@ -1,7 +1,9 @@
 import { shareOf } from '../math/choice.ts'
+import type { Site } from '../model/documents.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { freshnessLimit, isStale } from './columns.ts'
-import { heldKey, NEAREST, type PolicyProgram, type Programs } from './programs.ts'
+import { pathTo, sharedEnd } from './gravity.ts'
+import { heldKey, NEAREST, PATH_COST, type PolicyProgram, type Programs } from './programs.ts'
 import type { Scene } from './scene.ts'
 
 /** The age past which a ranked value counts for nothing, where neither class nor signal has a limit: a day. */
@@ -18,13 +20,8 @@ export const rankTies = (scene: Scene, policy: PolicyProgram, candidates: readon
   let left = candidates
   for (const { signal, heldKey: key, prefer, within, withinPct } of policy.rank) {
     if (left.length < 2) return left
-    const held = scene.data.held[key]?.value
-    if (held === undefined) continue
-    // A value that is too old to judge by is none: the price of last month is no price.
-    const column = scene.data.columns[signal]
-    const limitMs = freshnessLimit(scene.workload, signal) || RANK_AGE_MS
-    const values = (index: number): number | null =>
-      isStale(column, index, limitMs, scene.now) ? null : (held[index] ?? null)
+    const values = signal === PATH_COST ? pathsTo(scene, left) : heldValues(scene, signal, key)
+    if (values === undefined) continue
     let best: number | undefined
     for (const index of left) {
       const value = values(index)
@@ -40,6 +37,63 @@ export const rankTies = (scene: Scene, policy: PolicyProgram, candidates: readon
     })
   }
   return left
+}
+
+/** The ranked values of a signal by target; undefined: nobody measures it. */
+const heldValues = (scene: Scene, signal: string, key: string): ((index: number) => number | null) | undefined => {
+  const held = scene.data.held[key]?.value
+  if (held === undefined) return undefined
+  // A value that is too old to judge by is none: the price of last month is no price.
+  const column = scene.data.columns[signal]
+  const limitMs = freshnessLimit(scene.workload, signal) || RANK_AGE_MS
+  return (index) => (isStale(column, index, limitMs, scene.now) ? null : (held[index] ?? null))
+}
+
+/** The ways to these targets, each worked out once, all from the same end where there is one. */
+const pathsTo = (scene: Scene, indexes: readonly number[]): ((index: number) => number | null) => {
+  const end = sharedEnd(scene, indexes)
+  const ways = new Map(indexes.map((index) => [index, pathTo(scene, scene.programs.targets[index]!, end).ms]))
+  return (index) => ways.get(index) ?? null
+}
+
+const networks = new WeakMap<Programs, Map<number, readonly ReadonlySet<string>[]>>()
+
+/**
+ * The sites near to a client's network, by ASN: those that list it themselves, then those that share an exchange or a
+ * meet-me room with one of them.
+ */
+const sitesTowards = (programs: Programs, asn: number): readonly ReadonlySet<string>[] => {
+  let known = networks.get(programs)
+  if (known === undefined) {
+    known = new Map()
+    networks.set(programs, known)
+  }
+  let found = known.get(asn)
+  if (found === undefined) {
+    const sites = [...programs.sites.values()].filter(({ network }) => network !== undefined)
+    const direct = sites.filter(({ network }) => network!.asns?.includes(asn))
+    const places = ({ network }: Site): string[] => [
+      ...(network?.exchanges ?? []).map((one) => `exchange ${one}`),
+      ...(network?.meetMeRooms ?? []).map((one) => `room ${one}`),
+    ]
+    const met = new Set(direct.flatMap(places))
+    const near = sites.filter((site) => places(site).some((place) => met.has(place)))
+    found = direct.length === 0 ? [] : [direct, near].map((of) => new Set(of.map(({ metadata }) => metadata.name)))
+    // As many as the documents name; what clients bring beside those is one and the same answer.
+    if (found.length > 0) known.set(asn, found)
+  }
+  return found
+}
+
+/** Between ranking and spread: of equals, those whose site's network reaches that of the client. */
+export const towardsClient = (scene: Scene, equals: readonly number[]): readonly number[] => {
+  const { facts, programs } = scene
+  if (facts.asn === undefined || equals.length < 2) return equals
+  for (const sites of sitesTowards(programs, facts.asn)) {
+    const nearer = equals.filter((index) => sites.has(programs.targets[index]!.site))
+    if (nearer.length > 0) return nearer
+  }
+  return equals
 }
 
 /**

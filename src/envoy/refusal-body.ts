@@ -1,4 +1,4 @@
-import type { Decision } from '../model/decision.ts'
+import type { Decision, Forecast } from '../model/decision.ts'
 import { REASONS } from '../model/reason.ts'
 
 /** Above this the common OpenAI SDKs are told not to retry by themselves: they would wait the whole time in the call. */
@@ -41,6 +41,8 @@ export const refusalForm = (decision: Refused): RefusalForm => {
     decision: decision.id,
     ...(decision.action === 'delay' && decision.until !== undefined ? { until: decision.until } : {}),
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
+    ...(decision.forecast === undefined ? {} : { forecast: forecastForm(decision.forecast) }),
+    ...(decision.suggest === undefined ? {} : { suggest: decision.suggest }),
     error: {
       message: detail,
       type: ERROR_TYPES[status] ?? 'service_unavailable_error',
@@ -55,6 +57,14 @@ export const refusalForm = (decision: Refused): RefusalForm => {
   }
   return { status, headers, body: JSON.stringify(body) }
 }
+
+/** A forecast as people and queue consumers read it: a time, and how far off it may be. */
+const forecastForm = ({ at, errorMs, waitsFor, target }: Forecast) => ({
+  at: at === null ? null : new Date(at).toISOString(),
+  errorS: errorMs === null ? null : Math.ceil(errorMs / 1_000),
+  waitsFor,
+  target,
+})
 
 const TITLES = {
   queue: 'Come back soon',

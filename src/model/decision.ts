@@ -7,7 +7,7 @@ export interface Because {
   readonly constraint: Constraint
   /** What was seen; a word where the constraint has no number. */
   readonly measured?: number | string
-  readonly op?: '<=' | '>=' | '==' | 'in'
+  readonly op?: '<' | '<=' | '>=' | '==' | 'in'
   /** The limit in force: for a target that had been left, its resume value. */
   readonly limit?: number | string
   readonly unit?: string

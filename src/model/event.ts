@@ -143,6 +143,7 @@ export const SAMPLE_REFUSALS = [
   'not-by-model',
   'unknown-loop',
   'not-a-link',
+  'worked-out',
   'frozen',
   'absurd',
 ] as const

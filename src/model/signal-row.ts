@@ -41,6 +41,8 @@ export interface Signal {
   readonly tightest?: boolean
   /** Worked out by the engine from other signals; a sample of it counts as one more place. */
   readonly derived?: boolean
+  /** Worked out by the engine for each request: a sample of it is refused. */
+  readonly perRequest?: true
   /** How fast the real thing can change, per second; a sample that jumps further is refused once as absurd. */
   readonly stepPerS?: number
   /** Noise is expected: bit-equal values for this long, while samples keep coming, mean a frozen sensor. */

@@ -197,4 +197,13 @@ export const SERVING_SIGNALS = {
     staleAfterMs: 15_000,
     says: "first byte of the probe's answer",
   },
+  'path.cost_ms': {
+    unit: 'ms',
+    scope: 'link',
+    worseWhen: 'higher',
+    range: MS,
+    derived: true,
+    perRequest: true,
+    says: 'the way of a request: its client leg, and the legs to what it needs near',
+  },
 } as const satisfies Record<string, Signal>

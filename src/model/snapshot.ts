@@ -30,6 +30,19 @@ export interface Spoken {
   readonly until?: EpochMs
 }
 
+/** The sums of a least-squares line through one signal's past at one target; time in seconds before the newest sample. */
+export interface TrendCell {
+  readonly from: EpochMs
+  readonly at: EpochMs
+  readonly samples: number
+  readonly w: number
+  readonly x: number
+  readonly y: number
+  readonly xx: number
+  readonly xy: number
+  readonly yy: number
+}
+
 /** A threshold with its damping, interned: all policies that write the same share its states. */
 export interface GateSpec {
   readonly signal: string
@@ -147,6 +160,8 @@ export interface SnapshotData {
   readonly spoken: readonly Readonly<Record<string, Readonly<Record<string, Spoken>>>>[]
   /** Values ahead of time, by `signal|site|pool`. */
   readonly series: Readonly<Record<string, Series>>
+  /** The way of power and cooling, by signal and target. */
+  readonly trends: Readonly<Record<string, readonly (TrendCell | null)[]>>
   /** What admitted jobs hold, by id. */
   readonly reservations: Readonly<Record<string, Reservation>>
   readonly health: readonly HealthRow[]

@@ -7,8 +7,9 @@ import { METRICS } from '../../src/metrics/table.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Change } from '../../src/model/change.ts'
 import { createStore } from '../../src/store.ts'
-import { T0 } from '../helpers/world.ts'
 import { facilityLaws, readinessLaws } from '../helpers/facility-laws.ts'
+import { forecastLaws } from '../helpers/forecast-laws.ts'
+import { T0 } from '../helpers/world.ts'
 
 const tick = (at = T0): Change => ({ kind: 'time-passed', at })
 const initial = emptySnapshot(() => () => false)
@@ -168,3 +169,4 @@ t.test('a log hides what is secret wherever it stands, and says transitions only
 
 facilityLaws(t)
 readinessLaws(t)
+forecastLaws(t)
