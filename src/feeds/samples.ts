@@ -42,6 +42,7 @@ export class SampleCheck {
   #refusal(sample: Sample, now: EpochMs): SampleRefusal | undefined {
     const signal = signalOf(sample.signal)
     if (signal === undefined) return 'unknown-signal'
+    if (signal.perRequest === true) return 'worked-out'
     if (!Number.isFinite(sample.value) || !Number.isFinite(sample.at)) return 'not-a-number'
     if (sample.value < signal.range[0] || sample.value > signal.range[1]) return 'out-of-range'
     if (sample.at > now + FUTURE_MS) return 'in-the-future'

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { explain } from '../../src/engine/explain.ts'
 import { TIMERS_DEFAULT } from '../../src/model/documents.ts'
+import { gravityCases } from '../helpers/gravity-cases.ts'
+import { keptRoomCases } from '../helpers/kept-room-cases.ts'
 import { max, min, order, policy, pool, site, T0, World, workload } from '../helpers/world.ts'
 
 const trio = [site('ams'), site('fra'), site('lon', { jurisdictions: ['UK'] })]
@@ -855,3 +857,6 @@ t.test(
     )
   },
 )
+
+gravityCases(t)
+keptRoomCases(t)
