@@ -24,6 +24,7 @@ import { FACT_PROBLEMS } from '../request/fact-problems.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { hubwardProgram } from './program.ts'
 import { fieldRows } from './schema-fields.ts'
+import { yamlText } from './yaml-text.ts'
 
 const cell = (value: unknown): string =>
   String(value ?? '')
@@ -162,6 +163,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       ...Object.entries(FEED_KINDS).flatMap(([kind, row]) => [
         `## ${kind}`,
         `${row.says}.`,
+        ['```yaml', yamlText([row.example]).trimEnd(), '```'].join('\n'),
         table(FIELDS, fieldRows(row.schema, {})),
       ]),
       '## envoyAdmin',

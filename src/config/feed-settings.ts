@@ -59,10 +59,13 @@ function unknownKind(located: Located, at: FieldPath, kind: unknown): Problem {
   return { code: 'config/feed-kind', severity: 'error', message, ...placeOf(located, [...at, 'kind']), remedy }
 }
 
-/** The fields of feeds that name files. */
-const FILE_FIELDS = new Set(['path', 'file', 'bearerFile', 'passwordFile', 'caFile', 'certFile', 'keyFile'])
+/** Kinds whose `path` is one of a file; that of the others is one of HTTP. */
+const FILE_KINDS: ReadonlySet<string> = new Set<FeedConfig['kind']>(['file'])
 
-/** The same with the paths of files made absolute. A probe's path is one of HTTP and stays. */
+const namesFile = (field: string, kind: string): boolean =>
+  field === 'path' ? FILE_KINDS.has(kind) : field === 'file' || field.endsWith('File')
+
+/** The same with the paths of files made absolute. */
 function withPaths(value: unknown, absolute: (path: string) => string, kind = ''): unknown {
   if (Array.isArray(value)) return value.map((item) => withPaths(item, absolute, kind))
   if (typeof value !== 'object' || value === null) return value
@@ -70,9 +73,7 @@ function withPaths(value: unknown, absolute: (path: string) => string, kind = ''
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => [
       name,
-      typeof field === 'string' && FILE_FIELDS.has(name) && !(own === 'probe' && name === 'path')
-        ? absolute(field)
-        : withPaths(field, absolute, own),
+      typeof field === 'string' && namesFile(name, own) ? absolute(field) : withPaths(field, absolute, own),
     ]),
   )
 }

@@ -3,7 +3,7 @@ import type { SourceStatus } from '../model/source.ts'
 import { type FeedProblemCode, feedProblem } from './failure.ts'
 import { shownUrl } from './http.ts'
 import { Poller } from './poller.ts'
-import { type FeedConfig, feedSources } from './table.ts'
+import { type FeedConfig, feedSources, kindOf } from './table.ts'
 
 /** Stands in for time where nothing runs. */
 const STILL = { clock: { now: () => 0 }, dispatched: () => 0 }
@@ -22,14 +22,21 @@ export function checkFeeds(feeds: readonly FeedConfig[]): Problem[] {
     if (names.has(feed.name))
       say(index, 'feed/name-twice', `two feeds are called ${feed.name}`, { remedy: 'rename one' })
     names.add(feed.name)
-    for (const url of urlsOf(feed)) {
+    for (const url of kindOf(feed).urls(feed)) {
       const why = urlFault(url)
       if (why !== undefined) say(index, 'feed/bad-url', `${shownUrl(url)} ${why[0]}`, { remedy: why[1] })
     }
-    if (feed.kind === 'file') continue
-    const targets = feed.targets.map(({ target }) => target)
+    for (const [message, remedy] of kindOf(feed).faults?.(feed) ?? []) {
+      say(index, 'feed/bad-setting', `${feed.name}: ${message}`, { remedy })
+    }
+    const targets = kindOf(feed).targets(feed)
     for (const target of new Set(targets.filter((one, at) => targets.indexOf(one) !== at))) {
-      const remedy = feed.kind === 'probe' ? 'probe one address' : 'list its replicas under urls'
+      const remedy =
+        feed.kind === 'probe'
+          ? 'probe one address'
+          : feed.kind === 'model-server'
+            ? 'list its replicas under urls'
+            : 'name it once'
       say(index, 'feed/bad-target', `${feed.name} names ${target} twice`, { remedy })
     }
   }
@@ -67,9 +74,6 @@ export const feedStatuses = (feeds: readonly FeedConfig[]): SourceStatus[] =>
   feeds.flatMap((feed) =>
     feedSources(feed, STILL).map((source) => new Poller(source, { ...STILL, accept: () => {} }).status()),
   )
-
-const urlsOf = (feed: FeedConfig): readonly string[] =>
-  feed.kind === 'file' ? [] : feed.targets.flatMap((one) => ('urls' in one ? one.urls : [one.url]))
 
 const urlFault = (url: string): readonly [message: string, remedy: string] | undefined => {
   if (!URL.canParse(url)) return ['is no address', 'write http://host:port or https://host:port']

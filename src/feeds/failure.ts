@@ -11,6 +11,7 @@ export const FEED_PROBLEMS = {
   'feed/credentials': 'a file with credentials or certificates that could not be used',
   'feed/bad-text': 'a text that breaks its format',
   'feed/too-many-series': 'more series than are kept',
+  'feed/too-many-intervals': 'more intervals than a series can have',
   'feed/too-many-models': 'more models than are told apart',
   'feed/bad-histogram': 'a histogram that contradicts itself',
   'feed/unknown-engine': 'metrics of no model server that is known',
@@ -23,6 +24,7 @@ export const FEED_PROBLEMS = {
   'feed/name-twice': 'two feeds with one name',
   'feed/bad-target': 'a target that is neither a site nor site/pool',
   'feed/bad-url': 'an address that cannot be asked',
+  'feed/bad-setting': 'a setting of a feed that cannot be used',
   'feed/signal-twice': 'two feeds deliver the same signals for one target',
   'feed/bug': 'a mistake of hubward itself',
 } as const satisfies Record<string, string>

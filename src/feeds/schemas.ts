@@ -4,20 +4,23 @@ import { ENGINE_NAMES } from './engines.ts'
 /** A JSON Schema (2020-12) as plain data. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-const object = (required: readonly string[], properties: JsonSchema): JsonSchema => ({
+/** An object with these fields and no others. */
+export const object = (required: readonly string[], properties: JsonSchema): JsonSchema => ({
   type: 'object',
   additionalProperties: false,
   required,
   properties,
 })
-const text = (description: string, more: JsonSchema = {}): JsonSchema => ({
+/** A text that is not empty. */
+export const text = (description: string, more: JsonSchema = {}): JsonSchema => ({
   type: 'string',
   minLength: 1,
   maxLength: 1_024,
   description,
   ...more,
 })
-const ms = (description: string, minimum: number, byDefault?: number): JsonSchema => ({
+/** Milliseconds, a day at most. */
+export const ms = (description: string, minimum: number, byDefault?: number): JsonSchema => ({
   type: 'integer',
   minimum,
   maximum: 86_400_000,
@@ -36,15 +39,22 @@ export const FEED_DEFAULTS = {
   },
   probe: { intervalMs: 2_000, timeoutMs: 1_000, path: '/health' },
   file: { intervalMs: 5_000, timeoutMs: 2_000, backoffMsMax: 30_000, bytesMax: 8_388_608 },
+  calendar: { intervalMs: 30_000 },
   'envoy-admin': { intervalMs: 1_000, timeoutMs: 2_000, backoffMsMax: 5_000, bodyBytesMax: 67_108_864 },
 } as const
 
-const URL = text('http:// or https:// address, without user and password', { format: 'uri', pattern: '^https?://' })
-const TARGET = text('the site/pool that it is about, or a site for all its pools', {
+/** An address. */
+export const URL = text('http:// or https:// address, without user and password', {
+  format: 'uri',
+  pattern: '^https?://',
+})
+/** A site or a pool. */
+export const TARGET = text('the site/pool that it is about, or a site for all its pools', {
   pattern: '^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)?$',
 })
 
-const ACCESS: JsonSchema = {
+/** Credentials, headers and certificates. */
+export const ACCESS: JsonSchema = {
   auth: {
     description: 'credentials, read from files at each attempt',
     oneOf: [
@@ -74,11 +84,17 @@ const ACCESS: JsonSchema = {
   }),
 }
 
-const common = (kind: keyof typeof FEED_DEFAULTS): JsonSchema => ({
+/** What every kind may say. */
+export const named = (kind: keyof typeof FEED_DEFAULTS): JsonSchema => ({
   kind: { const: kind },
   name: text('the source, as samples and /sources name it', { pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 63 }),
   owner: text('who answers for it, a role address'),
   intervalMs: ms('time between two attempts', 100, FEED_DEFAULTS[kind].intervalMs),
+})
+
+/** What every kind may say that asks somebody. */
+export const common = (kind: Exclude<keyof typeof FEED_DEFAULTS, 'calendar'>): JsonSchema => ({
+  ...named(kind),
   timeoutMs: ms('deadline of one attempt', 50, FEED_DEFAULTS[kind].timeoutMs),
 })
 

@@ -1,4 +1,5 @@
 import type { TargetName } from '../model/names.ts'
+import { type CalendarConfig, calendarFaults, calendarFeed } from './calendar.ts'
 import type { HttpAccess } from './credentials.ts'
 import type { EngineName } from './engines.ts'
 import { fileFeed } from './file.ts'
@@ -7,6 +8,7 @@ import { placeOf } from './place.ts'
 import type { Source } from './poller.ts'
 import { probe } from './probe.ts'
 import { FEED_DEFAULTS, FILE_SCHEMA, type JsonSchema, MODEL_SERVER_SCHEMA, PROBE_SCHEMA } from './schemas.ts'
+import { CALENDAR_SCHEMA } from './schemas-grid.ts'
 import type { FeedClock } from './time.ts'
 
 /** What every feed says of itself. */
@@ -49,7 +51,7 @@ export interface FileConfig extends Common {
 }
 
 /** One entry of `feeds`. */
-export type FeedConfig = ModelServerConfig | ProbeConfig | FileConfig
+export type FeedConfig = ModelServerConfig | ProbeConfig | FileConfig | CalendarConfig
 
 /** What the making of sources needs from outside. */
 export interface FeedParts {
@@ -58,9 +60,17 @@ export interface FeedParts {
 }
 
 /** A kind of feed: what it is, what it may say, and the sources that one entry makes, each polled by itself. */
-export interface FeedKind<Config> {
+interface FeedKind<Config> {
   readonly says: string
   readonly schema: JsonSchema
+  /** An entry that works, shown in the reference. */
+  readonly example: Config
+  /** The addresses that an entry asks. */
+  readonly urls: (config: Config) => readonly string[]
+  /** The targets that an entry names; one named twice is a mistake. */
+  readonly targets: (config: Config) => readonly TargetName[]
+  /** What is wrong with an entry beyond its schema. */
+  readonly faults?: (config: Config) => readonly (readonly [message: string, remedy: string])[]
   readonly sources: (config: Config, parts: FeedParts) => Source[]
 }
 
@@ -69,6 +79,14 @@ export const FEED_KINDS = {
   'model-server': {
     says: "model servers' own metrics: vLLM, SGLang, TensorRT-LLM, Triton",
     schema: MODEL_SERVER_SCHEMA,
+    example: {
+      kind: 'model-server',
+      name: 'ams-vllm',
+      owner: 'ml-platform@example.com',
+      targets: [{ target: 'ams/h100', urls: ['http://10.0.0.1:8000', 'http://10.0.0.2:8000'] }],
+    },
+    urls: ({ targets }) => targets.flatMap((one) => ('urls' in one ? one.urls : [one.url])),
+    targets: ({ targets }) => targets.map(({ target }) => target),
     sources: (config, parts) =>
       config.targets.map((one) => {
         const urls = 'urls' in one ? one.urls : [one.url]
@@ -79,6 +97,14 @@ export const FEED_KINDS = {
   probe: {
     says: 'active probes over HTTP: signs of life, round trip, TLS, first byte',
     schema: PROBE_SCHEMA,
+    example: {
+      kind: 'probe',
+      name: 'edges',
+      owner: 'network@example.com',
+      targets: [{ target: 'ams/h100', url: 'https://inference.ams.example.com/health' }],
+    },
+    urls: ({ targets }) => targets.map(({ url }) => url),
+    targets: ({ targets }) => targets.map(({ target }) => target),
     sources: (config, { clock }) =>
       config.targets.map(({ target, url }) => {
         const { site } = placeOf(target)
@@ -90,23 +116,45 @@ export const FEED_KINDS = {
   file: {
     says: 'samples from a file of JSON',
     schema: FILE_SCHEMA,
+    example: {
+      kind: 'file',
+      name: 'ams-meters',
+      owner: 'facility@example.com',
+      path: '/var/lib/meters/ams.jsonl',
+      signals: ['power.draw_mw', 'cooling.supply_c'],
+      targets: ['ams'],
+    },
+    urls: () => [],
+    targets: ({ targets }) => targets ?? [],
     sources: (config) => [fileFeed({ ...FEED_DEFAULTS.file, ...config })],
   } satisfies FeedKind<FileConfig>,
-} as const
+  calendar: {
+    says: 'windows of time by cron: off-peak hours, or maintenance that is announced',
+    schema: CALENDAR_SCHEMA,
+    example: {
+      kind: 'calendar',
+      name: 'night-tariff',
+      owner: 'energy@example.com',
+      targets: ['ams'],
+      signal: 'tariff.off_peak',
+      windows: [
+        { cron: '0 22 * * mon-fri', forMs: 28_800_000, timeZone: 'Europe/Amsterdam' },
+        { cron: '0 0 * * sat,sun', forMs: 86_400_000, timeZone: 'Europe/Amsterdam' },
+      ],
+    },
+    urls: () => [],
+    targets: ({ targets }) => targets,
+    faults: calendarFaults,
+    sources: (config, { clock }) => [calendarFeed({ ...FEED_DEFAULTS.calendar, ...config }, clock)],
+  } satisfies FeedKind<CalendarConfig>,
+} as const satisfies { readonly [K in FeedConfig['kind']]: FeedKind<Extract<FeedConfig, { kind: K }>> }
+
+/** The row of an entry's kind. */
+export const kindOf = (config: FeedConfig): FeedKind<FeedConfig> =>
+  FEED_KINDS[config.kind] as unknown as FeedKind<FeedConfig>
 
 /** The sources that one entry of `feeds` makes. */
-export const feedSources = (config: FeedConfig, parts: FeedParts): Source[] => {
-  switch (config.kind) {
-    case 'model-server':
-      return FEED_KINDS['model-server'].sources(config, parts)
-    case 'probe':
-      return FEED_KINDS.probe.sources(config, parts)
-    case 'file':
-      return FEED_KINDS.file.sources(config)
-    default:
-      return config satisfies never
-  }
-}
+export const feedSources = (config: FeedConfig, parts: FeedParts): Source[] => kindOf(config).sources(config, parts)
 
 /** A feed of several targets is several sources, each with the target in its name. */
 const named = (config: { readonly name: string; readonly targets: readonly unknown[] }, target: TargetName) =>

@@ -1029,8 +1029,10 @@ t.test('what is configured', async (t) => {
   t.test('passes the schema of its kind, and nothing else does', async (t) => {
     for (const [kind, row] of Object.entries(FEED_KINDS)) {
       const validate = ajv.compile(row.schema)
-      const good = structuredClone(feeds.find((feed) => feed.kind === kind)!) as unknown as Record<string, unknown>
+      const good = structuredClone(feeds.find((feed) => feed.kind === kind) ?? row.example) as object
       t.ok(validate(good), JSON.stringify(validate.errors))
+      t.ok(validate(structuredClone(row.example)), `the example of ${kind}: ${JSON.stringify(validate.errors)}`)
+      t.same(checkFeeds([row.example]), [])
       t.notOk(validate({ ...good, hub: 'ams' }))
       t.notOk(validate({ ...good, intervalMs: 1 }))
       t.notOk(validate({ ...good, name: 'no spaces please' }))
