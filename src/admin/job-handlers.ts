@@ -32,9 +32,14 @@ export function jobHandlers(view: JobsView, now: () => EpochMs) {
     jobs: (request) => {
       const { class: className, advice, after = '', limit = LIMIT } = request.query as ListQuery
       const jobs: Job[] = []
-      // Ids begin with the time at which they were given, so their order is that of the registry.
+      // Where the one to go on after has ended meanwhile, its id still says when it came.
+      let isPast = after === '' || view.get(after) === undefined
+      const isKnown = after !== '' && !isPast
       for (const job of view.all().values()) {
-        if (job.id <= after) continue
+        if (isKnown ? !isPast : job.id <= after) {
+          isPast ||= job.id === after
+          continue
+        }
         if (className !== undefined && job.class !== className) continue
         if (advice !== undefined && job.advice.action !== advice) continue
         jobs.push(job)

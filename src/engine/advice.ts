@@ -1,7 +1,7 @@
 import type { Because } from '../model/decision.ts'
 import type { WorkloadClass } from '../model/documents.ts'
 import type { Advice, AdviceAction, AdviceReason, Job } from '../model/job.ts'
-import type { EpochMs, TargetName } from '../model/names.ts'
+import type { EpochMs } from '../model/names.ts'
 import { signalOf } from '../model/signal.ts'
 import type { Tally } from '../model/tally.ts'
 import type { Block } from './block.ts'
@@ -11,9 +11,7 @@ import { softBlock } from './fitness.ts'
 import { policyFor } from './precedence.ts'
 import type { EngineSnapshot, TargetProgram } from './programs.ts'
 import { type Scene, sceneOf } from './scene.ts'
-
-/** How fast a signal of a target changes, in its unit a second; undefined where too little of it has been seen. */
-export type Trend = (target: TargetName, signal: string) => number | undefined
+import { type Line, lineOf, reaches } from './trend.ts'
 
 /** How long before a maintenance window jobs are told: time for a checkpoint of a large model and its way elsewhere. */
 export const MAINTENANCE_NOTICE_MS = 1_800_000
@@ -58,16 +56,15 @@ export const adviseJobs = (
   tally: Tally,
   jobs: readonly Job[],
   now: EpochMs,
-  trend: Trend = () => undefined,
-): readonly Advice[] => jobs.map((job) => adviseJob(snapshot, tally, job, now, trend))
+): readonly Advice[] => jobs.map((job) => adviseJob(snapshot, tally, job, now))
 
-const adviseJob = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs, trend: Trend): Advice => {
+const adviseJob = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs): Advice => {
   const { data, programs } = snapshot
   const workload = programs.classes.get(job.class)
   const scene = sceneOf(job.facts, data, programs, tally, now, policyFor(job.facts, workload), workload?.doc)
   const index = programs.indexOf.get(job.target)
   const target = index === undefined ? undefined : programs.targets[index]
-  const trouble = target === undefined ? GONE : troubleOf(scene, target, trend)
+  const trouble = target === undefined ? GONE : troubleOf(scene, target)
   if (trouble === undefined) return withoutTrouble(scene, target!, job)
   const flexibility = workload?.doc?.flexibility ?? 'inflexible'
   let action = ANSWERS[trouble.reason as keyof typeof ANSWERS][flexibility]
@@ -123,7 +120,7 @@ const standing = (scene: Scene, target: TargetProgram, job: Job): readonly Block
     : blocksOf({ ...scene, data: { ...scene.data, reservations } }, target)
 }
 
-const troubleOf = (scene: Scene, target: TargetProgram, trend: Trend): Trouble | undefined => {
+const troubleOf = (scene: Scene, target: TargetProgram): Trouble | undefined => {
   const { now, facts } = scene
   for (const [constraint, reason] of [
     ['safety.red', 'red'],
@@ -136,7 +133,7 @@ const troubleOf = (scene: Scene, target: TargetProgram, trend: Trend): Trouble |
     const mustLeave = MUST_LEAVE.has(reason)
     return { reason, because: hardBecause(scene, target, facts.model, code), deadline: mustLeave ? now : null }
   }
-  return maintenanceSoon(scene, target) ?? notAdmitted(scene, target, trend) ?? unknown(scene, target)
+  return maintenanceSoon(scene, target) ?? notAdmitted(scene, target) ?? unknown(scene, target)
 }
 
 /** The first maintenance that begins within the notice. */
@@ -158,7 +155,7 @@ const maintenanceSoon = ({ programs, now }: Scene, target: TargetProgram): Troub
 }
 
 /** The first limit of readiness, crossed now, whose state does not let the job's class in. */
-const notAdmitted = (scene: Scene, target: TargetProgram, trend: Trend): Trouble | undefined => {
+const notAdmitted = (scene: Scene, target: TargetProgram): Trouble | undefined => {
   const { policy, data, now } = scene
   for (const { gate } of policy?.admission[target.index] ?? []) {
     if (data.gates[gate.key]?.failed[target.index] !== 1) continue
@@ -181,7 +178,7 @@ const notAdmitted = (scene: Scene, target: TargetProgram, trend: Trend): Trouble
     return {
       reason: 'readiness',
       because,
-      deadline: crossing(value, red, trend(target.name, signal), now),
+      deadline: crossing(lineOf(data.trends[signal]?.[target.index]), red, at),
       red: { signal, op: red.op, limit: red.limit },
     }
   }
@@ -190,14 +187,13 @@ const notAdmitted = (scene: Scene, target: TargetProgram, trend: Trend): Trouble
 
 /** When a value that goes on as it does will be past a limit; null where it does not go that way, or not for an hour. */
 const crossing = (
-  value: number,
+  line: Line | undefined,
   { op, limit }: { readonly op: 'min' | 'max'; readonly limit: number },
-  perSecond: number | undefined,
-  now: EpochMs,
+  at: EpochMs,
 ): EpochMs | null => {
-  if (perSecond === undefined || perSecond === 0 || perSecond < 0 !== (op === 'min')) return null
-  const ms = Math.round(((limit - value) / perSecond) * 1_000)
-  return ms < 0 || ms > TREND_MS_MAX ? null : now + ms
+  if (line === undefined || line.slope < 0 !== (op === 'min')) return null
+  const way = reaches(line, limit, TREND_MS_MAX)
+  return way === undefined ? null : at + Math.round(way.ms)
 }
 
 /** Signals that nobody knows any more, where the class waits then. */

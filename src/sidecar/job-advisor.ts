@@ -2,7 +2,6 @@ import { adviseJobs } from '../engine/advice.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Tally } from '../model/tally.ts'
-import { createTrends } from './job-trends.ts'
 import type { Jobs } from './jobs.ts'
 
 /** Works out, after changes of the snapshot, what jobs are to be told. */
@@ -31,7 +30,6 @@ const CHUNK = 8
 
 /** An advisor that waits for the first change. */
 export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorParts): JobAdvisor {
-  const trends = createTrends()
   let timer: NodeJS.Timeout | undefined
   let isLooking = false
   let isDirty = false
@@ -44,7 +42,6 @@ export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorP
     isDirty = false
     tookMs = 0
     const ids = [...jobs.all().keys()]
-    trends.watch(current(), new Set(Array.from(jobs.all().values(), ({ target }) => target)))
     slice(ids, 0)
   }
   const slice = (ids: readonly string[], from: number): void => {
@@ -54,7 +51,7 @@ export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorP
     try {
       do {
         const chunk = ids.slice(at, at + CHUNK).flatMap((id) => jobs.get(id) ?? [])
-        const advice = adviseJobs(current(), tally, chunk, now(), trends.trend)
+        const advice = adviseJobs(current(), tally, chunk, now())
         for (const [index, job] of chunk.entries()) jobs.advise(job.id, advice[index]!)
         at += CHUNK
       } while (at < ids.length && performance.now() - begun < SLICE_MS)

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { adviseJobs, type Trend } from '../../src/engine/advice.ts'
+import { adviseJobs } from '../../src/engine/advice.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { FactSources, WorkloadClass } from '../../src/model/documents.ts'
@@ -296,8 +296,8 @@ t.test('reservations and what was told survive a restart; a line cut by a crash 
 /** An admitted job, told what follows from the world as it is now, again and again. */
 const advised = (made: ReturnType<typeof campus>, needs: JobNeeds = { mw: 2 }) => {
   let job = made.view.get(made.ask(needs).id)!
-  return (trend?: Trend) => {
-    const [advice] = adviseJobs(made.world.snapshot, made.tally, [job], made.world.now, trend)
+  return () => {
+    const [advice] = adviseJobs(made.world.snapshot, made.tally, [job], made.world.now)
     job = { ...job, advice: advice! }
     return advice!
   }
@@ -364,25 +364,36 @@ t.test(
     const short = () => measure(0.2, { 'power.headroom_pct': 10 })
     short()
     world.pass(30_000, short)
-    const amber = {
-      action: 'pause',
-      reason: 'readiness',
+    const amber = { action: 'pause', reason: 'readiness', red: { signal: 'power.headroom_pct', op: 'min', limit: 5 } }
+    t.match(tell(), {
+      ...amber,
       because: { constraint: 'readiness', measured: 10, unit: '% of power.headroom_pct' },
-      red: { signal: 'power.headroom_pct', op: 'min', limit: 5 },
-    }
-    t.match(tell(), { ...amber, deadline: null })
-    t.match(
-      tell(() => -0.05),
-      { ...amber, deadline: world.now + 100_000 },
-      'ten percent, five to the red limit, a twentieth a second',
-    )
-    t.equal(
-      tell(() => 0.05).deadline,
-      world.now + 100_000,
-      'told once: a deadline that goes away again does not call it back',
-    )
+      deadline: null,
+    })
   },
 )
+
+t.test('a margin that falls gives the deadline, which is told anew only when it has come much nearer', async (t) => {
+  const made = campus(t)
+  const { world, measure } = made
+  const tell = advised(made)
+  let pct = 16
+  const fall = (by: number) => () => {
+    pct -= by
+    measure(5, { 'power.headroom_pct': pct })
+  }
+  world.pass(80_000, fall(0.05))
+  const { deadline, reason } = tell()
+  t.equal(reason, 'readiness')
+  t.ok(
+    Math.abs(deadline! - (world.now + 140_000)) < 1_000,
+    'twelve percent, five to the red limit, a twentieth a second',
+  )
+  world.pass(10_000, fall(0.05))
+  t.equal(tell().deadline, deadline)
+  world.pass(25_000, fall(0.25))
+  t.ok(tell().deadline! < deadline! - 30_000, `${tell().deadline! - world.now} ms left`)
+})
 
 t.test('maintenance is told half an hour ahead, with its beginning as the deadline', async (t) => {
   const made = campus(t, { flexibility: 'delayable' })
