@@ -211,6 +211,57 @@ t.test('without any documents nothing is decided blindly, and the first good one
   t.equal((await get(`${admin}/readyz`)).status, 200)
 })
 
+t.test('jobs through Envoy and over HTTP share what a site has, and hold it over a restart', async (t) => {
+  const samples = join(newFolder(t), 'facility.json')
+  const measure = (mw: number) => {
+    writeFileSync(`${samples}.new`, JSON.stringify([{ site: 'fra', signal: 'power.headroom_mw', value: mw }]))
+    renameSync(`${samples}.new`, samples)
+  }
+  measure(5)
+  const places = { signals: ['power.headroom_mw'], targets: ['fra'] }
+  const feeds = [{ kind: 'file', name: 'facility', path: samples, intervalMs: 100, ...places }]
+  const { running, start, envoy, adminOf } = await setUp(t, { feeds })
+  const port = await envoy.port()
+  const submit = (needs: string) =>
+    ask(port, '/v1/fine_tuning/jobs', { body: '{}', headers: { 'x-hubward-needs': needs } })
+  const admin = await adminOf(running)
+  const post = async (url: string, path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    return (await answer.json()) as Record<string, unknown>
+  }
+  const first = await until('the first admission', async () => {
+    const answer = await submit('power.headroom_mw>=3')
+    return answer.status === 200 && answer
+  })
+  const id = String(first.headers['x-hubward-reservation'])
+  t.match(first, { body: 'fra', headers: { 'x-hubward-decision': id, 'x-hubward-site': 'fra' } })
+  const question = { facts: { class: 'fine-tuning', residency: ['eu'], needs: { mw: 3 } }, reserve: true }
+  t.match(await post(admin, '/v1/decide', question), {
+    action: 'delay',
+    because: [
+      { target: 'lon/h100', constraint: 'residency' },
+      { target: 'fra/h100', constraint: 'job.need', measured: 2 },
+    ],
+  })
+  t.match(await submit('power.headroom_mw>=3'), { status: 503, headers: { 'retry-after': '120' } })
+  t.match(await submit('power.headroom_mw>=2'), { status: 200 })
+  running.process.kill('SIGTERM')
+  await until('its end', () => running.process.exitCode !== null)
+  const after = start()
+  const again = await adminOf(after)
+  const { jobs } = (await until('the new one', async () => {
+    const answer = await fetch(`${again}/v1/jobs`)
+    return answer.ok && ((await answer.json()) as { jobs: { id: string; needs: object }[] })
+  })) as { jobs: { id: string }[] }
+  t.equal(jobs.length, 2)
+  t.ok(jobs.some((job) => job.id === id))
+  t.match(await post(again, `/v1/jobs/${id}/ended`, { cause: 'done' }), { id })
+  await until('a decision on fresh numbers', async () => (await post(again, '/v1/decide', question)).action === 'route')
+  t.match(await submit('power.headroom_mw>=1'), { status: 503 }, 'what is left is held')
+  t.match((await get(`${again}/metrics`)).text, /hubward_reserved_mw\{target="fra\/h100"\} 5/)
+})
+
 t.test('asked to end it goes on answering until Envoy has gone, and then ends by itself', async (t) => {
   const { folder, chat, running, adminOf, envoy } = await setUp(t, { drain: '5m' })
   await until('the first decision', async () => (await chat()).headers['x-hubward-site'] === 'ams')
