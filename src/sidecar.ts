@@ -25,6 +25,7 @@ import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
 import { recorder } from './sidecar/record.ts'
+import { createSessionMoves } from './sidecar/session-moves.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
 import { createTally } from './sidecar/tally.ts'
@@ -102,6 +103,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     countEvent(metrics, event)
     logEvent(log, event, say)
   }
+  const moves = createSessionMoves(told)
   const jobs = openJobs({ config, clock, store, tally, metrics, log, told, bug })
   store.subscribe((snapshot, events, change) => {
     if (change.kind === 'documents-accepted') {
@@ -159,6 +161,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     sessionKeys: session,
     hops,
     admit: jobs.admit,
+    onMoved: moves.moved,
     ...(config.hold.msMax > 0 ? { room } : {}),
     onStale: (name: string) =>
       say(`stale ${name}`, 'stale', () =>
@@ -194,6 +197,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const endAll = async (): Promise<void> => {
     stage = 'stopping'
     clearInterval(ticks)
+    moves.tell(clock.now())
     room.stop()
     server?.close()
     await admin?.close()
@@ -224,7 +228,10 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     )
     await sources.start()
     feeds.start()
-    ticks = setInterval(() => apply({ kind: 'time-passed', at: clock.now() }), TICK_MS)
+    ticks = setInterval(() => {
+      apply({ kind: 'time-passed', at: clock.now() })
+      moves.tell(clock.now())
+    }, TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
     // Until Envoy has said which clusters it has, all would be taken to exist.
     if (config.envoyAdmin !== undefined) await clustersKnown(store, log)

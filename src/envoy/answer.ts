@@ -32,6 +32,7 @@ export const decisionHeaders = (decision: Decision, extras: AnswerExtras = {}): 
   if (decision.policy !== null) headers.push([HEADERS.policy, decision.policy])
   if (decision.arm !== null) headers.push([HEADERS.arm, decision.arm])
   if (decision.reservation !== undefined) headers.push([HEADERS.reservation, decision.reservation])
+  if (decision.movedFrom !== undefined) headers.push([HEADERS.movedFrom, decision.movedFrom])
   if (extras.session !== undefined) headers.push([HEADERS.session, extras.session])
   if (extras.hop !== undefined) headers.push([HEADERS.hop, extras.hop])
   return headers

@@ -97,6 +97,11 @@ export const METRICS = {
     labels: ['verdict'],
     says: 'requests by what became of their session',
   },
+  hubward_session_moves_total: {
+    type: 'counter',
+    labels: ['class', 'target'],
+    says: 'sessions that had to leave the target they were on, by the one they run on now',
+  },
   hubward_hops_total: { type: 'counter', labels: ['verdict'], says: 'requests that another hubward had decided' },
   hubward_dispatches_total: { type: 'counter', labels: ['target'], says: 'requests sent to each target' },
   hubward_holds_total: {

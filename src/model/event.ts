@@ -125,6 +125,15 @@ export type Event =
       readonly dimension: Dimension | null
       readonly cause: string
     }
+  /** So many sessions of a class run on another target since the last such event: what they have cached is on the first. */
+  | {
+      readonly kind: 'session-moved'
+      readonly at: EpochMs
+      readonly class: ClassName
+      readonly from: TargetName
+      readonly to: TargetName
+      readonly count: number
+    }
   | {
       readonly kind: 'clusters-changed'
       readonly at: EpochMs

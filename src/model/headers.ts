@@ -14,6 +14,8 @@ export const HEADERS = {
   reservation: 'x-hubward-reservation',
   /** The signed session token: set by Envoy on the response, brought back by the client. */
   session: 'x-hubward-session',
+  /** The target that the session was on before, where it had to change: caches can follow from there to x-hubward-site. */
+  movedFrom: 'x-hubward-moved-from',
   /** The residency class of the request, set by vhost, listener or a filter that clears the route cache. */
   residency: 'x-hubward-residency',
   /** A signed decision of another hubward upstream of this one. */

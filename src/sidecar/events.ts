@@ -19,6 +19,9 @@ export function countEvent(metrics: Metrics, event: Event): void {
     case 'overrides-refused':
       metrics.add('hubward_source_changes_total', 1, event.source, 'refused')
       break
+    case 'session-moved':
+      metrics.add('hubward_session_moves_total', event.count, event.class, event.to)
+      break
     case 'samples-refused':
       metrics.add('hubward_samples_refused_total', event.count, event.why, event.source)
   }
@@ -86,6 +89,8 @@ function lineOf(event: Event): Line {
       return { level: 'info', says: 'reservation ended', with: what }
     case 'readiness-changed':
       return { level: event.to === 'red' ? 'warn' : 'info', says: `readiness is ${event.to}`, with: what }
+    case 'session-moved':
+      return { level: 'info', says: `${event.count} sessions moved from ${event.from} to ${event.to}`, with: what }
     case 'samples-refused':
       return { level: 'warn', says: 'samples refused', with: what }
     case 'job-advised':

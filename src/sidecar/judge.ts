@@ -44,6 +44,8 @@ export interface JudgeParts {
   readonly onPanic: (className: string) => void
   /** Hears of requests decided on stale signals, in classes whose whenStale asks for an alert. */
   readonly onStale: (className: string) => void
+  /** Hears of sessions that had to change their target. */
+  readonly onMoved?: (decision: Decision) => void
   readonly sessionKeys: SigningKeys
   readonly hops: { readonly keys: SigningKeys; readonly instance: string } | undefined
   /**
@@ -136,7 +138,10 @@ const concluder = (parts: JudgeParts): Conclude => {
       metrics.add('hubward_panic_total', 1, decision.class)
       parts.onPanic(decision.class)
     }
-    if (decision.session !== 'none') metrics.add('hubward_sessions_total', 1, decision.session)
+    if (decision.session !== 'none') {
+      metrics.add('hubward_sessions_total', 1, decision.session)
+      if (decision.movedFrom !== undefined) parts.onMoved?.(decision)
+    }
     if (facts.hop !== undefined) metrics.add('hubward_hops_total', 1, facts.hop.verdict)
     const sampledBy = journal.wants(decision, facts.requestId)
     if (sampledBy !== undefined) {

@@ -8,6 +8,7 @@ import { handlersOf } from '../../src/envoy/serving.ts'
 import type { Decision, DecisionCommon, Outcome } from '../../src/model/decision.ts'
 import type { RequestView } from '../../src/model/request-view.ts'
 import { decisionOf, scriptedJudge, toSite } from '../helpers/scripted-judge.ts'
+import { sessionMovesCases } from '../helpers/session-moves-cases.ts'
 import { CHECK, type Loose, PROCESS, structOf } from '../helpers/wire-messages.ts'
 
 /** The path around the scripted judge, and what the judge was shown. */
@@ -293,3 +294,5 @@ t.test('a rewritten body differs from the old one in its model only', async (t) 
   ])
     t.equal(rewritten(none), undefined, none)
 })
+
+sessionMovesCases(t)

@@ -83,7 +83,7 @@ const mutationRules = (set: DocumentSet): EnvoyObject => {
   const kept = Object.values(HEADERS).filter((name) => !DECISION_HEADERS.includes(name))
   return {
     disallow_all: true,
-    allow_expression: { regex: `x-hubward-[a-z]+|${content}|retry-after|x-should-retry` },
+    allow_expression: { regex: `x-hubward-[a-z-]+|${content}|retry-after|x-should-retry` },
     disallow_expression: { regex: kept.join('|') },
   }
 }

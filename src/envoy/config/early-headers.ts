@@ -46,5 +46,6 @@ export const DECISION_HEADERS: readonly string[] = [
   HEADERS.model,
   HEADERS.reservation,
   HEADERS.session,
+  HEADERS.movedFrom,
   HEADERS.hop,
 ]

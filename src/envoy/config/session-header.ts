@@ -30,8 +30,14 @@ export const decisionHeaders = (options: EnvoyOptions): EnvoyObject[] => [
   setHeader(HEADERS.session, `%DYNAMIC_METADATA(${SESSION_METADATA}:token)%`),
   setHeader(HEADERS.reservation, `%REQ(${HEADERS.reservation})%`),
   ...(options.tellClients
-    ? [HEADERS.site, HEADERS.action, HEADERS.reason, HEADERS.policy, HEADERS.decision, HEADERS.model].map((name) =>
-        setHeader(name, `%REQ(${name})%`),
-      )
+    ? [
+        HEADERS.site,
+        HEADERS.action,
+        HEADERS.reason,
+        HEADERS.policy,
+        HEADERS.decision,
+        HEADERS.model,
+        HEADERS.movedFrom,
+      ].map((name) => setHeader(name, `%REQ(${name})%`))
     : []),
 ]
