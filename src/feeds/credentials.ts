@@ -56,7 +56,8 @@ export async function accessTls(access: HttpAccess): Promise<TlsTexts | undefine
   }
 }
 
-const secretLine = async (file: string): Promise<string> => {
+/** The one line of a file that holds a secret. Rejects with `feed/credentials`, naming the file and never what is in it. */
+export const secretLine = async (file: string): Promise<string> => {
   const text = (await secretText(file)).trim()
   // Anything else would be refused by the HTTP client with a message that may quote it.
   if (text === '' || !/^[\x20-\x7e]*$/.test(text)) {

@@ -18,6 +18,7 @@ export const FEED_PROBLEMS = {
   'feed/frozen': 'the same bytes again and again while counters should move',
   'feed/partial': 'some replicas did not answer',
   'feed/clock-skew': 'the source keeps another time',
+  'feed/bad-reading': 'a reading that cannot be true, or none',
   'feed/bad-sample': 'an entry that is no sample',
   'feed/unknown-signal': 'a signal that is not in the table',
   'feed/unknown-unit': 'a unit that the signal cannot be converted from',

@@ -1,4 +1,4 @@
-import { type JsonSchema, ms, named, object, TARGET, text } from './schemas.ts'
+import { ACCESS, common, FEED_DEFAULTS, type JsonSchema, ms, named, object, TARGET, text, URL } from './schemas.ts'
 
 const targets = { type: 'array', minItems: 1, maxItems: 1_000, items: TARGET, description: 'whom it is for' }
 
@@ -25,5 +25,81 @@ export const CALENDAR_SCHEMA: JsonSchema = object(['kind', 'name', 'targets', 'w
       timeZone: text('whose clock: Europe/Amsterdam', { default: 'UTC', maxLength: 64 }),
     }),
     description: 'several may overlap',
+  },
+})
+
+const whole = (description: string, minimum: number, maximum: number, byDefault: number): JsonSchema => ({
+  type: 'integer',
+  minimum,
+  maximum,
+  default: byDefault,
+  description,
+})
+const asking = (kind: 'redfish'): JsonSchema => ({
+  ...common(kind),
+  backoffMsMax: ms('longest wait between failing attempts', 100, FEED_DEFAULTS[kind].backoffMsMax),
+  bodyBytesMax: whole('all that one attempt reads', 1_024, 16_777_216, FEED_DEFAULTS[kind].bodyBytesMax),
+})
+const SITE = text('the site that it is about', { pattern: '^[a-z0-9][a-z0-9.-]*$' })
+const RESOURCE = (description: string) => text(description, { pattern: '^/' })
+const CONNECTORS = {
+  enum: ['primary', 'secondary'],
+  default: 'secondary',
+  description: 'primary: the water of the facility; secondary: the coolant to the racks',
+}
+
+/** What a feed of Redfish may say. */
+export const REDFISH_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'site'], {
+  ...asking('redfish'),
+  url: { ...URL, description: 'the device, without a path' },
+  site: SITE,
+  units: {
+    type: 'array',
+    minItems: 1,
+    maxItems: 64,
+    items: object(['path', 'loop'], {
+      path: RESOURCE('a cooling unit: /redfish/v1/ThermalEquipment/CDUs/1'),
+      loop: text("the coolant loop that it stands for, as the site's document names it", { maxLength: 63 }),
+      connectors: CONNECTORS,
+    }),
+    description: 'cooling units, each a coolant loop',
+  },
+  discover: {
+    ...object(['loop'], {
+      loop: text("the loop's name, with {Id} for the unit's Id in lower case: cdu-{Id}", {
+        maxLength: 63,
+        pattern: '\\{Id\\}',
+      }),
+      connectors: CONNECTORS,
+    }),
+    description: 'takes all units that /redfish/v1/ThermalEquipment lists, beside those of units',
+  },
+  power: {
+    type: 'array',
+    minItems: 1,
+    maxItems: 64,
+    items: object(['path'], { path: RESOURCE('a chassis, a power distribution unit or its metrics, with PowerWatts') }),
+    description: "meters that together are the site's draw",
+  },
+  critical: {
+    enum: ['maintenance', 'warning'],
+    default: 'maintenance',
+    description: 'what a unit whose health is critical means: nothing new on its loop, or a warning alone',
+  },
+  requestsMax: whole('requests of one attempt', 1, 1_024, FEED_DEFAULTS.redfish.requestsMax),
+  ...ACCESS,
+  auth: {
+    description: 'credentials, read from files at each attempt or login',
+    oneOf: [
+      object(['bearerFile'], { bearerFile: text('a file that holds a bearer token') }),
+      object(['username', 'passwordFile'], {
+        username: text('the user'),
+        passwordFile: text('a file that holds the password'),
+        session: {
+          type: 'boolean',
+          description: 'log in once for a token instead of basic authentication',
+        },
+      }),
+    ],
   },
 })

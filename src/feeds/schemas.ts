@@ -40,6 +40,7 @@ export const FEED_DEFAULTS = {
   probe: { intervalMs: 2_000, timeoutMs: 1_000, path: '/health' },
   file: { intervalMs: 5_000, timeoutMs: 2_000, backoffMsMax: 30_000, bytesMax: 8_388_608 },
   calendar: { intervalMs: 30_000 },
+  redfish: { intervalMs: 10_000, timeoutMs: 8_000, backoffMsMax: 60_000, bodyBytesMax: 1_048_576, requestsMax: 128 },
   'envoy-admin': { intervalMs: 1_000, timeoutMs: 2_000, backoffMsMax: 5_000, bodyBytesMax: 67_108_864 },
 } as const
 

@@ -7,8 +7,9 @@ import { modelServer } from './model-server.ts'
 import { placeOf } from './place.ts'
 import type { Source } from './poller.ts'
 import { probe } from './probe.ts'
+import { type RedfishConfig, redfishFaults, redfishFeed } from './redfish.ts'
 import { FEED_DEFAULTS, FILE_SCHEMA, type JsonSchema, MODEL_SERVER_SCHEMA, PROBE_SCHEMA } from './schemas.ts'
-import { CALENDAR_SCHEMA } from './schemas-grid.ts'
+import { CALENDAR_SCHEMA, REDFISH_SCHEMA } from './schemas-grid.ts'
 import type { FeedClock } from './time.ts'
 
 /** What every feed says of itself. */
@@ -51,7 +52,7 @@ export interface FileConfig extends Common {
 }
 
 /** One entry of `feeds`. */
-export type FeedConfig = ModelServerConfig | ProbeConfig | FileConfig | CalendarConfig
+export type FeedConfig = ModelServerConfig | ProbeConfig | FileConfig | CalendarConfig | RedfishConfig
 
 /** What the making of sources needs from outside. */
 export interface FeedParts {
@@ -68,7 +69,7 @@ interface FeedKind<Config> {
   /** The addresses that an entry asks. */
   readonly urls: (config: Config) => readonly string[]
   /** The targets that an entry names; one named twice is a mistake. */
-  readonly targets: (config: Config) => readonly TargetName[]
+  readonly targets: (config: Config) => readonly string[]
   /** What is wrong with an entry beyond its schema. */
   readonly faults?: (config: Config) => readonly (readonly [message: string, remedy: string])[]
   readonly sources: (config: Config, parts: FeedParts) => Source[]
@@ -147,6 +148,25 @@ export const FEED_KINDS = {
     faults: calendarFaults,
     sources: (config, { clock }) => [calendarFeed({ ...FEED_DEFAULTS.calendar, ...config }, clock)],
   } satisfies FeedKind<CalendarConfig>,
+  redfish: {
+    says: 'cooling units, coolant connectors, leak detectors and power meters over Redfish',
+    schema: REDFISH_SCHEMA,
+    example: {
+      kind: 'redfish',
+      name: 'ams-cooling',
+      owner: 'facility@example.com',
+      url: 'https://cdu.ams.example.com',
+      site: 'ams',
+      auth: { username: 'hubward', passwordFile: '/run/secrets/cdu', session: true },
+      tls: { caFile: '/etc/hubward/cdu-ca.pem' },
+      units: [{ path: '/redfish/v1/ThermalEquipment/CDUs/1', loop: 'cdu-1', connectors: 'secondary' }],
+      power: [{ path: '/redfish/v1/Chassis/Rack1/EnvironmentMetrics' }],
+    },
+    urls: ({ url }) => [url],
+    targets: ({ site }) => [site],
+    faults: redfishFaults,
+    sources: (config, { clock }) => [redfishFeed({ ...FEED_DEFAULTS.redfish, ...config }, clock)],
+  } satisfies FeedKind<RedfishConfig>,
 } as const satisfies { readonly [K in FeedConfig['kind']]: FeedKind<Extract<FeedConfig, { kind: K }>> }
 
 /** The row of an entry's kind. */
