@@ -26,6 +26,9 @@ const FLAGS = {
   'body-bytes-max': { type: 'string' },
   'residency-header': { type: 'string' },
   'grace-ms': { type: 'string' },
+  'facility-mw': { type: 'string' },
+  'facility-port': { type: 'string' },
+  'hubward-admin': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -51,9 +54,12 @@ Usage: hubward-site --name ams [--models llama-3.1-70b:131072] [options]
   --engine NAME                whose metric names: ${ENGINES.join(', ')} (${D.engine})
   --body-bytes-max N           larger bodies get 413 (${D.bodyBytesMax})
   --residency-header NAME      request header counted by GET /requests (${D.residencyHeader})
+  --facility-mw N              has a plant with so many MW: power, coolant loops, prices, grid (none)
+  --facility-port N            where its devices answer; 0: any free one (0)
+  --hubward-admin URL          whose advice the plant's jobs follow
   --grace-ms N                 how long answers may go on after SIGTERM or SIGINT (${D.graceMs})
 
-Prints one line of JSON with url and control once it listens. Exit codes: 0 stopped, 1 told to die or no port, 2 usage.
+Prints one line of JSON with url, control and facility once it listens. Exit codes: 0 stopped, 1 told to die or no port, 2 usage.
 
 The control port is a second one, so that it answers while the first is dead:
 ${controlHelp()}`
@@ -117,6 +123,9 @@ export const optionsOf = (args: readonly string[]): SiteOptions | 'help' => {
     engine: engine as EngineName,
     bodyBytesMax: numberOf(values['body-bytes-max'], 'body-bytes-max', D.bodyBytesMax, 1, 268_435_456),
     residencyHeader: wordOf(values['residency-header'], 'residency-header', D.residencyHeader).toLowerCase(),
+    facilityMw: numberOf(values['facility-mw'], 'facility-mw', D.facilityMw, 0, Infinity),
+    facilityPort: numberOf(values['facility-port'], 'facility-port', D.facilityPort, 0, 65_535),
+    hubwardAdmin: values['hubward-admin'] ?? D.hubwardAdmin,
     graceMs: numberOf(values['grace-ms'], 'grace-ms', D.graceMs, 0, 3_600_000),
   }
 }
@@ -148,6 +157,7 @@ const main = async (args: readonly string[]): Promise<void> => {
     name,
     url: site.url,
     control: site.controlUrl,
+    ...(site.facility === undefined ? {} : { facility: site.facility.url }),
     models: models.map((model) => model.name),
     pid: process.pid,
   }

@@ -39,6 +39,11 @@ export interface SiteOptions {
   readonly bodyBytesMax: number
   /** The request header counted as residency. */
   readonly residencyHeader: string
+  /** The power budget of its plant in MW; 0: it has none. */
+  readonly facilityMw: number
+  readonly facilityPort: number
+  /** The admin address of the hubward whose advice the plant's jobs follow; empty: nobody's. */
+  readonly hubwardAdmin: string
   /** How long running answers may go on after a request to stop. */
   readonly graceMs: number
 }
@@ -62,6 +67,9 @@ export const SITE_DEFAULTS: SiteOptions = {
   engine: 'vllm',
   bodyBytesMax: 1_048_576,
   residencyHeader: 'x-hubward-residency',
+  facilityMw: 0,
+  facilityPort: 0,
+  hubwardAdmin: '',
   graceMs: 1_000,
 }
 

@@ -1,6 +1,8 @@
 import { createServer } from 'node:http'
 import { realClock, type SiteClock } from './clock.ts'
 import { type Controls, controlServer, type SiteState } from './control.ts'
+import { followAdvice } from './facility/runner.ts'
+import { type Facility, startFacility } from './facility/server.ts'
 import { Faults } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { listen, shut, urlOf } from './listening.ts'
@@ -19,6 +21,8 @@ export interface Site {
   readonly url: string
   readonly controlUrl: string
   readonly control: Controls
+  /** Its plant, where it has one. */
+  readonly facility: Facility | undefined
   /** What /metrics shows, lies included. */
   metrics(): string
   /** Resolves once the state is as asked; looks at every change of queue, faults, arrivals and ends. */
@@ -114,6 +118,20 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
     await shut(server)
     throw error
   })
+  const facility =
+    options.facilityMw === 0
+      ? undefined
+      : await startFacility(
+          { site: options.name, budgetMw: options.facilityMw },
+          { clock, running: () => queue.running(), host: options.host, port: options.facilityPort },
+        ).catch(async (error: unknown) => {
+          await Promise.all([shut(server), shut(controls)])
+          throw error
+        })
+  const runner =
+    facility === undefined || options.hubwardAdmin === ''
+      ? undefined
+      : followAdvice(facility.plant, options.hubwardAdmin, clock.now)
 
   const when: Site['when'] = (holds) =>
     new Promise((resolve) => {
@@ -134,13 +152,14 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
       await Promise.race([late, when(() => runs.size === 0)])
     }
     server.closeAllConnections()
-    await Promise.all([closed, shut(controls)])
+    await Promise.all([closed, shut(controls), runner?.stop(), facility?.close()])
   }
   const site: Site = {
     name: options.name,
     url,
     controlUrl: urlOf(controls, options.host),
     control,
+    facility,
     metrics: text,
     when,
     close,

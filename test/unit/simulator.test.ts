@@ -11,6 +11,7 @@ import { type Ask, readAsk } from '../../src/simulator/openai.ts'
 import { SITE_DEFAULTS, servedModels } from '../../src/simulator/options.ts'
 import { type Place, Queue } from '../../src/simulator/queue.ts'
 import { PrefixCache, tokenAt, tokensIn } from '../../src/simulator/tokens.ts'
+import { plantLaws } from '../helpers/plant-laws.ts'
 
 t.test('a manual clock runs what falls due in order of time, and nothing that was cancelled', async (t) => {
   const clock = manualClock(1_000)
@@ -448,3 +449,5 @@ t.test('every order in the table is carried out', async (t) => {
     else t.notSame(faults.state, well, name)
   }
 })
+
+plantLaws(t)

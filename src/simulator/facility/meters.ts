@@ -88,6 +88,3 @@ export class Meters {
     return values
   }
 }
-
-/** The names of a loop's meters. */
-export const LOOP_METERS = ['supply_c', 'return_c', 'flow_lpm', 'heat_kw', 'capacity_kw'] as const

@@ -1,5 +1,5 @@
-import { LOOP_METERS, type Meters } from './meters.ts'
-import type { Plant } from './plant.ts'
+import type { Meters } from './meters.ts'
+import { LOOP_METERS, type Plant } from './plant.ts'
 import type { Prices } from './prices.ts'
 
 /** What the pages of a plant are made from. */

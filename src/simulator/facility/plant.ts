@@ -66,6 +66,21 @@ export interface Circumstances {
   extraMw: number
 }
 
+const CALM: Circumstances = {
+  ambientC: 20,
+  gridLimitMw: null,
+  gridEmergency: false,
+  gridUntil: null,
+  maintenance: false,
+  leak: false,
+  xidGpus: 0,
+  throttledGpus: 0,
+  extraMw: 0,
+}
+
+/** The meters of each loop. */
+export const LOOP_METERS = ['supply_c', 'return_c', 'flow_lpm', 'heat_kw', 'capacity_kw'] as const
+
 /** The longest step of the model: well under the time in which a loop changes. */
 const STEP_S = 0.1
 
@@ -78,17 +93,7 @@ export class Plant {
   readonly loops: readonly Loop[]
   readonly jobs = new Map<string, PlantJob>()
   readonly meters = new Map<string, MeterFault>()
-  readonly now: Circumstances = {
-    ambientC: 20,
-    gridLimitMw: null,
-    gridEmergency: false,
-    gridUntil: null,
-    maintenance: false,
-    leak: false,
-    xidGpus: 0,
-    throttledGpus: 0,
-    extraMw: 0,
-  }
+  readonly now: Circumstances = { ...CALM }
   readonly #clock: SiteClock
   readonly #running: () => number
   #at: number
@@ -159,6 +164,25 @@ export class Plant {
     const job = this.jobs.get(id)
     if (job !== undefined) job.paused = paused
     return job !== undefined
+  }
+
+  /** Takes a job out; false: there is none of that id. */
+  end(id: string): boolean {
+    this.advance()
+    return this.jobs.delete(id)
+  }
+
+  /** The names of its meters. */
+  meterNames(): readonly string[] {
+    const loops = this.options.loops.flatMap(({ name }) => LOOP_METERS.map((meter) => `${name}/${meter}`))
+    return ['power.draw_mw', 'power.it_mw', 'pue.ratio', 'ambient.temperature_c', ...loops]
+  }
+
+  /** Everything is as it was built; jobs go on, and what is hot cools down by itself. */
+  recover(): void {
+    Object.assign(this.now, CALM)
+    this.meters.clear()
+    for (const loop of this.loops) Object.assign(loop, { pump: 1, fouling: 0 })
   }
 
   #load(): number {
