@@ -18,6 +18,7 @@ interface WrittenFactSources {
   readonly facts: Readonly<Record<string, readonly FactSource[]>>
   readonly residency?: readonly FactSource[]
   readonly tenantResidency?: Readonly<Record<string, string>>
+  readonly jobs?: readonly { readonly prefix: string }[]
   readonly bodyBytesMax?: number
 }
 
@@ -37,6 +38,7 @@ export function normaliseFactSources(document: Envelope, report: Report): FactSo
     facts: spec.facts,
     residency: spec.residency ?? [],
     tenantResidency: spec.tenantResidency ?? {},
+    ...(spec.jobs === undefined ? {} : { jobs: spec.jobs }),
     bodyBytesMax: spec.bodyBytesMax ?? BODY_BYTES_MAX,
   }
   for (const { at, code, message, remedy, severity } of factSourceProblems(sources)) {

@@ -3,6 +3,7 @@ import type { Facts } from '../model/facts.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Tally } from '../model/tally.ts'
 import { hardBlock } from './eligibility.ts'
+import { judgeFollowUp } from './judge-follow-up.ts'
 import { judgeOtherwise } from './judge-otherwise.ts'
 import { judgeTiers } from './judge-tiers.ts'
 import { Judgement } from './judgement.ts'
@@ -29,6 +30,7 @@ export const decide = (facts: Facts, snapshot: EngineSnapshot, tally: Tally, now
     const kept = keepHop(scene, judgement)
     if (kept !== undefined) return kept
   }
+  if (facts.followUp !== undefined && policy?.doc.session === 'sticky') return judgeFollowUp(scene, policy, judgement)
   if (programs.routing?.enabled === false) return residencyDefault(scene, judgement, 'routing-disabled')
   if (policy === undefined) return residencyDefault(scene, judgement, 'no-policy')
   if (facts.residency === undefined && policy.doc.residency === 'required') {

@@ -107,7 +107,11 @@ const refused = (
   judgement.suggest = suggestGpus(scene, policy)
   if (spec.action === 'deny') return judgement.decision(reason, refusal(spec))
   judgement.forecast = forecast(scene, policy)
-  return judgement.decision(reason, delayed(scene, policy, spec, judgement.forecast))
+  const later = delayed(scene, policy, spec, judgement.forecast)
+  // No entry after the delay is tried: what a job says of itself must not get it more than the policy gives to others.
+  return scene.facts.needs?.mayDelay === false
+    ? judgement.decision('may-not-delay', { action: 'deny', status: later.status, retryAfterMs: later.retryAfterMs })
+    : judgement.decision(reason, later)
 }
 
 /** A day, past which nobody is sent away in one go. */
@@ -122,7 +126,7 @@ const delayed = (
   policy: PolicyProgram,
   spec: Extract<ActionSpec, { action: 'delay' }>,
   expected: Forecast | undefined,
-): Outcome => {
+): Extract<Outcome, { action: 'delay' }> => {
   const { now, workload } = scene
   const offPeak = spec.until === undefined ? undefined : offPeakAt(scene, policy)
   const foreseen =

@@ -297,6 +297,8 @@ export interface FactSources {
   readonly residency: readonly FactSource[]
   /** The residency class of a tenant whose request names none. */
   readonly tenantResidency: Readonly<Record<string, ResidencyName>>
+  /** Paths under which work is sent; what goes on below one is about work that was sent before. */
+  readonly jobs?: readonly { readonly prefix: string }[]
   /** The largest body in bytes that is read where a route opts in. */
   readonly bodyBytesMax: number
 }

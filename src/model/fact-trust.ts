@@ -30,8 +30,10 @@ export function clientCanSet(source: FactSource, fact: string): boolean {
     case 'header':
       return source.trusted !== true
     case 'query':
-    case 'body':
       return true
+    case 'body':
+      // Whoever runs the job goes by the same field, so for the class it is the truth; which values count is written down.
+      return fact !== 'class' || source.trusted !== true || source.allow === undefined
     case 'path':
     case 'method':
       return fact !== 'class'
@@ -80,7 +82,9 @@ function sourceProblems(source: FactSource, fact: string, at: FactSourceProblem[
       remedy:
         source.from === 'header'
           ? 'have Envoy set the header and declare it `trusted: true`, or take a jwt claim, an attribute or a context extension'
-          : 'take it from a jwt claim, an attribute, a context extension or a header that Envoy sets',
+          : source.from === 'body' && fact === 'class'
+            ? 'if whoever runs the work goes by the same field, declare it `trusted: true` and list the classes under allow'
+            : 'take it from a jwt claim, an attribute, a context extension or a header that Envoy sets',
       at,
     })
   } else if (clientCanSet(source, fact) && PLACE_FACTS.has(fact)) {

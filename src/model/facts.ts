@@ -45,6 +45,11 @@ export interface Facts {
   /** Prompt plus the answer's maximum, in tokens, as far as it is known. */
   readonly contextTokens?: number
   readonly tools?: boolean
+  /**
+   * The request is about work that was sent before: `ask` looks at it or ends it, `work` adds to it. Absent: it is work
+   * of its own.
+   */
+  readonly followUp?: 'ask' | 'work'
   /** What a job says it needs: tightens the class's policy, never loosens it. */
   readonly needs?: JobNeeds
   /**

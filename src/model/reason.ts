@@ -10,6 +10,10 @@ export const REASONS = {
   hop: 'another hubward had decided already',
   degraded: 'no full target was fit; a smaller model answers',
   returning: 'only targets that are still coming back were left, and one of them is better than a refusal',
+  'follow-up': 'the request is about work that was sent there',
+  'job-unplaced':
+    'the request is about work that was sent before and does not say where: send the same session key, and the x-hubward-session of the answer to it',
+  'may-not-delay': 'the policy would have the job come back later, and the job says that it can not',
   'lowest-risk': 'every target left had stale signals; the one that looked best last is used',
   panic: 'everything looked down on our own evidence alone, so the last good order is used',
   'no-policy': 'no policy covers this request; Envoy sends it where it would have without hubward',

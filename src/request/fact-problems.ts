@@ -3,7 +3,8 @@ export const FACT_PROBLEMS = {
   'request/too-long': 'a value longer than a fact may be was left out',
   'request/path-too-long': 'the path is too long to be looked at',
   'request/bad-value': 'a value that is not what its fact holds was left out',
-  'request/untrusted-peer': 'a trusted header came from a peer that is not trusted, and was left out',
+  'request/untrusted-peer':
+    'a trusted header or field of a body came from a peer that is not trusted, and was left out',
   'request/client-address': 'X-Forwarded-For has no address where the client should stand',
   'request/body-too-large': 'a body larger than bodyBytesMax was not read',
   'request/body-unreadable': 'a body that is no JSON object was not read',

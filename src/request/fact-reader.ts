@@ -48,7 +48,13 @@ function originReader(source: FactSource, fact: string, isTrustedPeer: TrustedSo
     case 'context':
       return ({ view: { contextExtensions: all } }) => (all && Object.hasOwn(all, name) ? all[name] : undefined)
     case 'body':
-      return ({ body }) => body?.values.get(name)
+      if (source.trusted !== true) return ({ body }) => body?.values.get(name)
+      return (reading) => {
+        const value = reading.body?.values.get(name)
+        if (value === undefined || isTrustedPeer(reading.peer)) return value
+        reading.problem('request/untrusted-peer', fact)
+        return undefined
+      }
     case 'geo':
       if (name === 'asn') return ({ geo }) => geo.asn
       if (name === 'region') return ({ geo }) => (geo.country === undefined ? undefined : regionOf(geo.country))

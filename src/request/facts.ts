@@ -6,6 +6,7 @@ import type { EpochMs } from '../model/names.ts'
 import type { RequestView } from '../model/request-view.ts'
 import type { FactProblem } from './fact-problems.ts'
 import { factReader } from './fact-reader.ts'
+import { followUpReader } from './follow-up.ts'
 import type { GeoAnswer } from './geo.ts'
 import { verifyHop } from './hop.ts'
 import { mergedSources } from './merged-sources.ts'
@@ -102,8 +103,11 @@ export function compileFacts(
   const has = (fact: string): boolean => merged.sourcesOf(fact).length > 0
   const [declaresCountry, declaresRegion, declaresAsn] = [has('country'), has('region'), has('asn')]
   const [declaresModel, declaresTools] = [has('model'), has('tools')]
-  const jobs = options.classes?.filter((one) => one.whenHubwardIsDown === 'refuse') ?? []
-  const needsOf = needsReader(merged.sourcesOf('needs'), new Set(jobs.map(({ metadata }) => metadata.name)))
+  const followUpOf = followUpReader(merged.jobs)
+  const jobs = new Set(
+    options.classes?.flatMap((one) => (one.whenHubwardIsDown === 'refuse' ? [one.metadata.name] : [])),
+  )
+  const needsOf = needsReader(merged.sourcesOf('needs'), jobs)
 
   const place = (facts: Draft, reading: Reading): void => {
     const name = declaresCountry ? countryOf(reading) : reading.geo.country
@@ -125,8 +129,14 @@ export function compileFacts(
     const token = options.sessionKeys === undefined ? undefined : brought(reading.view.header(HEADERS.session))
     if (token === undefined || facts.sessionKey === undefined) return
     const binding = { ...facts, sessionKey: facts.sessionKey }
-    const lifeMs = lives.get(facts.class) ?? SESSION_LIFE_MS
-    facts.session = verifySession(options.sessionKeys!, token, binding, reading.now, lifeMs)
+    // What sent the work may have named its class in a body or a header that a question about it does not bring again.
+    for (const name of facts.followUp === undefined ? [facts.class] : [facts.class, ...jobs]) {
+      const lifeMs = lives.get(name) ?? SESSION_LIFE_MS
+      facts.session = verifySession(options.sessionKeys!, token, { ...binding, class: name }, reading.now, lifeMs)
+      if (facts.session.verdict === 'mismatch') continue
+      facts.class = name
+      break
+    }
     const { verdict } = facts.session
     if (verdict === 'invalid' || verdict === 'mismatch') reading.problem('request/bad-session', 'session')
   }
@@ -153,6 +163,8 @@ export function compileFacts(
     if (residencyClass !== undefined) facts.residencyClass = residencyClass
     const sessionKey = sessionKeyOf(reading)
     if (sessionKey !== undefined) facts.sessionKey = sessionKey
+    const followUp = followUpOf(reading)
+    if (followUp !== undefined) facts.followUp = followUp
     session(facts, reading)
     const hop = hopOf(reading, options.hops)
     if (hop !== undefined) facts.hop = hop

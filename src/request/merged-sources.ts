@@ -13,6 +13,8 @@ export interface MergedSources {
   readonly names: readonly string[]
   readonly residency: readonly TrustedSource[]
   readonly tenantResidency: Readonly<Record<string, string>>
+  /** Paths under which work is sent. */
+  readonly jobs: readonly string[]
   readonly rules: ReadingRules
 }
 
@@ -54,6 +56,7 @@ export function mergedSources(
     names: [...facts.keys()],
     residency,
     tenantResidency: Object.fromEntries(tenants),
+    jobs: sorted.flatMap(({ jobs }) => jobs ?? []).map(({ prefix }) => prefix),
     rules: {
       trustedHops: Math.max(0, ...sorted.map((document) => document.trustedHops)),
       isTrustedPeer: (peer) => forwarders.some((check) => check(peer)),

@@ -120,7 +120,7 @@ const concluder = (parts: JudgeParts): Conclude => {
   const { tally, metrics, journal } = parts
   return (facts, decided, snapshot, now, asking) => {
     const decision =
-      asking.reserve === 'never' || parts.admit === undefined
+      asking.reserve === 'never' || parts.admit === undefined || facts.followUp !== undefined
         ? decided
         : parts.admit(facts, decided, snapshot, now, asking)
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { explain } from '../../src/engine/explain.ts'
 import { TIMERS_DEFAULT } from '../../src/model/documents.ts'
+import { followUpCases } from '../helpers/follow-up-cases.ts'
 import { gravityCases } from '../helpers/gravity-cases.ts'
 import { keptRoomCases } from '../helpers/kept-room-cases.ts'
 import { max, min, order, policy, pool, site, T0, World, workload } from '../helpers/world.ts'
@@ -860,3 +861,4 @@ t.test(
 
 gravityCases(t)
 keptRoomCases(t)
+followUpCases(t)

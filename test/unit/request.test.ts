@@ -3,6 +3,7 @@ import type { FactSources } from '../../src/model/documents.ts'
 import { clientCanSet, factSourceProblems } from '../../src/model/fact-trust.ts'
 import type { Facts } from '../../src/model/facts.ts'
 import { compileFacts, type FactsRead } from '../../src/request/facts.ts'
+import { jobFactCases } from '../helpers/follow-up-cases.ts'
 import { codesOf, factsOf, NOW, RANDOM, read, sources, view, type Written } from '../helpers/requests.ts'
 
 t.test('a request of which nothing is known has an id, a seed and the empty class', async (t) => {
@@ -352,3 +353,5 @@ t.test('a request keeps its id if it is fit for a log', async (t) => {
   t.equal(idOf('b0b2c3-1'), 'b0b2c3-1')
   for (const id of ['', 'a b', 'a\nb', 'ü', 'x'.repeat(129)]) t.equal(idOf(id), 'drawn-at-the-edge', id.slice(0, 5))
 })
+
+jobFactCases(t)

@@ -10,7 +10,7 @@ export const FACT_ORIGINS = {
   jwt: { required: ['name'], optional: ['allow', 'value'] },
   attribute: { required: ['name'], optional: ['allow', 'value'] },
   context: { required: ['name'], optional: ['allow', 'value'] },
-  body: { required: ['name'], optional: ['allow', 'value'] },
+  body: { required: ['name'], optional: ['trusted', 'allow', 'value'] },
   geo: { required: ['name'], optional: ['allow', 'value'] },
   network: { required: ['cidrs', 'value'], optional: [] },
   value: { required: ['value'], optional: [] },
@@ -31,7 +31,11 @@ const source = object(
       maxLength: 200,
       description: 'what the source then gives; with allow: what any of the allowed values is read as',
     },
-    trusted: { type: 'boolean', description: 'header: Envoy or a proxy before it sets it, a client cannot' },
+    trusted: {
+      type: 'boolean',
+      description:
+        'header: Envoy or a proxy before it sets it, a client cannot; body: whoever runs the work goes by the same field',
+    },
     allow: listOf({ type: 'string' }, { minItems: 1, description: 'any other value is ignored' }),
     cidrs: listOf(
       { type: 'string', pattern: '^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$', description: 'a CIDR block: 10.0.0.0/8' },
@@ -71,6 +75,15 @@ export const FACT_SOURCES: KindSchema = {
         type: 'object',
         description: 'the residency class of a tenant whose request names none',
         additionalProperties: ref('name'),
+      },
+      jobs: {
+        type: 'array',
+        description:
+          'paths under which work is sent; below one, /v1/batches/b-1, a request is about work sent before and goes where its session says (policies with session: sticky)',
+        items: object(
+          { prefix: { type: 'string', pattern: '^/.', maxLength: 500, description: 'the path: /v1/batches' } },
+          { required: ['prefix'] },
+        ),
       },
       bodyBytesMax: {
         type: 'integer',
