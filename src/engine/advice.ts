@@ -10,6 +10,7 @@ import { HARD, hardBecause, hardBlock, holds } from './eligibility.ts'
 import { softBlock } from './fitness.ts'
 import { policyFor } from './precedence.ts'
 import type { EngineSnapshot, TargetProgram } from './programs.ts'
+import { withReservation } from './reserve.ts'
 import { type Scene, sceneOf } from './scene.ts'
 import { type Line, lineOf, reaches } from './trend.ts'
 
@@ -113,11 +114,10 @@ const blocksOf = (scene: Scene, target: TargetProgram): readonly Block[] => {
 /** What keeps a paused job out. What it holds itself is there for it, so it is not counted against it. */
 const standing = (scene: Scene, target: TargetProgram, job: Job): readonly Block[] => {
   const blocks = blocksOf(scene, target)
-  const { [job.id]: own, ...reservations } = scene.data.reservations
-  // Without its own reservation the others have to be summed up anew, so it is left out only where that may help.
-  return own === undefined || blocks.length === 0 || blocks.some(isOfTime)
-    ? blocks
-    : blocksOf({ ...scene, data: { ...scene.data, reservations } }, target)
+  // Leaving it out copies all the others, so it is done only where it may help.
+  if (blocks.length === 0 || blocks.some(isOfTime)) return blocks
+  const reservations = withReservation(scene.data.reservations, job.id, undefined)
+  return blocksOf({ ...scene, data: { ...scene.data, reservations } }, target)
 }
 
 const troubleOf = (scene: Scene, target: TargetProgram): Trouble | undefined => {

@@ -6,7 +6,7 @@ import type { CompileCondition, SnapshotData, SourceState } from '../model/snaps
 import { foldDocuments, namesChanged } from './fold-documents.ts'
 import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
-import { drawReservation, endReservation, makeReservation, passTime } from './pass-time.ts'
+import { drawReservation, endReservation, makeReservation, passTime, restoreReservations } from './pass-time.ts'
 import { compileClusters, compileOverrides, compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
 import { NO_RESERVATIONS } from './reserve.ts'
 import { settleTargets } from './settle.ts'
@@ -106,6 +106,8 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
       }
     case 'reservation-made':
       return { programs, data: makeReservation(data, change.reservation, at, events) }
+    case 'reservations-restored':
+      return { programs, data: restoreReservations(data, change.reservations) }
     case 'reservation-drawn':
       return { programs, data: drawReservation(data, change.id, change.drawMw) }
     case 'reservation-ended':

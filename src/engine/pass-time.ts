@@ -11,7 +11,7 @@ import { isGood, onTime } from './gates.ts'
 import { onSilence } from './health.ts'
 import type { EngineSnapshot, Programs } from './programs.ts'
 import { foldReadiness } from './readiness.ts'
-import { NO_RESERVATIONS } from './reserve.ts'
+import { NO_RESERVATIONS, withReservation } from './reserve.ts'
 import { intervalAt } from './series.ts'
 
 /** The snapshot once a second has passed: gates, silence, prices, events of the grid, reservations, readiness. */
@@ -109,14 +109,23 @@ export const makeReservation = (
 ): SnapshotData => {
   const { id, target, mw } = reservation
   events.push({ kind: 'reservation-made', at: now, id, target, mw, cause: `admitted as ${reservation.class}` })
-  return { ...data, reservations: { ...data.reservations, [id]: reservation } }
+  return { ...data, reservations: withReservation(data.reservations, id, reservation) }
 }
+
+/** The data with reservations of before a restart; they were told when they were made. */
+export const restoreReservations = (data: SnapshotData, reservations: readonly Reservation[]): SnapshotData =>
+  reservations.length === 0
+    ? data
+    : {
+        ...data,
+        reservations: { ...data.reservations, ...Object.fromEntries(reservations.map((one) => [one.id, one])) },
+      }
 
 /** The data with what a job says that it draws by now; a job that nobody knows changes nothing. */
 export const drawReservation = (data: SnapshotData, id: string, drawMw: number): SnapshotData => {
   const known = data.reservations[id]
   if (known === undefined || known.drawMw === drawMw) return data
-  return { ...data, reservations: { ...data.reservations, [id]: { ...known, drawMw } } }
+  return { ...data, reservations: withReservation(data.reservations, id, { ...known, drawMw }) }
 }
 
 /** The data without a reservation; one that nobody knows changes nothing. */
@@ -129,7 +138,6 @@ export const endReservation = (
 ): SnapshotData => {
   const known = data.reservations[id]
   if (known === undefined) return data
-  const { [id]: _, ...left } = data.reservations
   events.push({ kind: 'reservation-ended', at: now, id, target: known.target, mw: known.mw, cause })
-  return { ...data, reservations: Object.keys(left).length === 0 ? NO_RESERVATIONS : left }
+  return { ...data, reservations: withReservation(data.reservations, id, undefined) }
 }

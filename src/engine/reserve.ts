@@ -15,31 +15,80 @@ const NOTHING: Held = { mw: 0, coolingKw: 0, gpus: 0 }
 /** The part of a reservation that its job does not draw yet: what it draws is in the measured draw already. */
 const restOf = ({ mw, drawMw }: Reservation): number => (mw <= 0 ? Number(drawMw === 0) : Math.max(0, 1 - drawMw / mw))
 
-const sums = new WeakMap<SnapshotData['reservations'], ReadonlyMap<string, Held>>()
+/** What is held at each place, and the targets by which it was worked out. */
+interface Sums {
+  readonly targets: Programs['targets']
+  readonly held: ReadonlyMap<string, Held>
+}
+
+const sums = new WeakMap<SnapshotData['reservations'], Sums>()
 
 /** Held power by site, cooling by site and by `site@loop`, accelerators by target; worked out once for each set of reservations. */
 const heldBy = (data: SnapshotData, programs: Programs): ReadonlyMap<string, Held> => {
-  let known = sums.get(data.reservations)
-  if (known === undefined) {
-    const made = new Map<string, Held>()
-    const add = (key: string, more: Held): void => {
-      const { mw, coolingKw, gpus } = made.get(key) ?? NOTHING
-      made.set(key, { mw: mw + more.mw, coolingKw: coolingKw + more.coolingKw, gpus: gpus + more.gpus })
-    }
-    for (const one of Object.values(data.reservations)) {
-      const index = programs.indexOf.get(one.target)
-      if (index === undefined) continue
-      const target = programs.targets[index]!
-      const rest = restOf(one)
-      const held = { mw: one.mw * rest, coolingKw: one.coolingKw * rest, gpus: one.gpus * Math.ceil(rest) }
-      add(target.site, held)
-      add(target.name, held)
-      for (const loop of target.loops) add(`${target.site}@${loop}`, held)
-    }
-    known = made
-    sums.set(data.reservations, known)
+  const known = sums.get(data.reservations)
+  if (known?.targets === programs.targets) return known.held
+  const held = new Map<string, Held>()
+  const indexOf = new Map(programs.targets.map((target) => [target.name, target]))
+  for (const one of Object.values(data.reservations)) addTo(held, indexOf.get(one.target), one, 1)
+  sums.set(data.reservations, { targets: programs.targets, held })
+  return held
+}
+
+const addTo = (held: Map<string, Held>, target: TargetProgram | undefined, one: Reservation, times: 1 | -1): void => {
+  if (target === undefined) return
+  const rest = restOf(one) * times
+  const [mw, coolingKw, gpus] = [one.mw * rest, one.coolingKw * rest, one.gpus * Math.ceil(Math.abs(rest)) * times]
+  const add = (key: string): void => {
+    const before = held.get(key) ?? NOTHING
+    held.set(key, {
+      mw: exact(before.mw + mw),
+      coolingKw: exact(before.coolingKw + coolingKw),
+      gpus: before.gpus + gpus,
+    })
   }
-  return known
+  add(target.site)
+  add(target.name)
+  for (const loop of target.loops) add(`${target.site}@${loop}`)
+}
+
+// Sums are carried on by adding and taking away: a milliwatt is far below what anybody declares, far above what is lost.
+const exact = (sum: number): number => Math.round(sum * 1e9) / 1e9
+
+/**
+ * The reservations with one that is otherwise, or gone. What is held is carried over rather than summed up anew: with
+ * 10,000 of them that took 7 ms for each admission.
+ */
+export const withReservation = (
+  before: SnapshotData['reservations'],
+  id: string,
+  is: Reservation | undefined,
+): SnapshotData['reservations'] => {
+  const was = before[id]
+  if (is === undefined && was === undefined) return before
+  // A rest pattern would copy ten times as slowly.
+  const after: Record<string, Reservation> = { ...before }
+  if (is !== undefined) after[id] = is
+  else {
+    delete after[id]
+    if (Object.keys(after).length === 0) return NO_RESERVATIONS
+  }
+  const known = sums.get(before)
+  if (known !== undefined) {
+    const held = new Map(known.held)
+    for (const [one, times] of [
+      [was, -1],
+      [is, 1],
+    ] as const)
+      if (one !== undefined)
+        addTo(
+          held,
+          known.targets.find((target) => target.name === one.target),
+          one,
+          times,
+        )
+    sums.set(after, { targets: known.targets, held })
+  }
+  return after
 }
 
 /**

@@ -54,6 +54,8 @@ export type Change =
     }
   /** An admitted job takes its power and cooling into account before its draw can be measured. */
   | { readonly kind: 'reservation-made'; readonly at: EpochMs; readonly reservation: Reservation }
+  /** Those that were held before a restart. */
+  | { readonly kind: 'reservations-restored'; readonly at: EpochMs; readonly reservations: readonly Reservation[] }
   /** It says how much of it is drawn by now, so that measured and reserved power are not counted twice. */
   | { readonly kind: 'reservation-drawn'; readonly at: EpochMs; readonly id: string; readonly drawMw: number }
   | { readonly kind: 'reservation-ended'; readonly at: EpochMs; readonly id: string; readonly cause: string }

@@ -25,9 +25,6 @@ const LOOK_MS = 100
 /** How long jobs are looked at before requests get their turn again, and what share of the time it may take in all. */
 const SLICE_MS = 2
 const SHARE = 0.1
-/** How many are looked at between two looks at the clock. */
-const CHUNK = 8
-
 /** An advisor that waits for the first change. */
 export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorParts): JobAdvisor {
   let timer: NodeJS.Timeout | undefined
@@ -50,14 +47,13 @@ export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorP
     let at = from
     try {
       do {
-        const chunk = ids.slice(at, at + CHUNK).flatMap((id) => jobs.get(id) ?? [])
-        const advice = adviseJobs(current(), tally, chunk, now())
-        for (const [index, job] of chunk.entries()) jobs.advise(job.id, advice[index]!)
-        at += CHUNK
+        const job = jobs.get(ids[at++]!)
+        if (job === undefined) continue
+        const [advice] = adviseJobs(current(), tally, [job], now())
+        jobs.advise(job.id, advice!)
       } while (at < ids.length && performance.now() - begun < SLICE_MS)
     } catch (error) {
       bug(error)
-      at += CHUNK
     }
     tookMs += performance.now() - begun
     if (at < ids.length) {

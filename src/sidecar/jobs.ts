@@ -165,15 +165,15 @@ export function createJobs(parts: JobsParts): Jobs {
     },
     restore: (before) => {
       const at = clock()
-      let count = 0
+      const reservations: Reservation[] = []
       for (const job of before) {
         if (job.expiresAt <= at || jobs.has(job.id) || jobs.size >= RESERVATIONS_MAX) continue
         jobs.set(job.id, job)
         if (job.key !== undefined) byKey.set(job.key, job.id)
-        apply({ kind: 'reservation-made', at, reservation: reservationOf(job) })
-        count++
+        reservations.push(reservationOf(job))
       }
-      return count
+      apply({ kind: 'reservations-restored', at, reservations })
+      return reservations.length
     },
     heard: (event) => {
       if (event.kind === 'reservation-ended') end(event.id, event.cause, event.at)

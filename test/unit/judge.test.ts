@@ -469,3 +469,24 @@ t.test('a running hubward tells its jobs soon after a change, journals, counts, 
   t.equal(view.feed.since(from + 21), undefined, 'a number of another run')
   t.same(bugs, [])
 })
+
+t.test('what is held is the same whether it was carried over from change to change or summed up anew', async (t) => {
+  const { ask, view, world, measure } = campus(t)
+  measure(50)
+  const ids: string[] = []
+  const say = (): unknown => {
+    const { because } = ask({ mw: 900 }, { dryRun: true })
+    return because
+  }
+  for (let i = 0; i < 60; i++) {
+    say()
+    if (i % 3 === 2) view.ended(ids.shift()!, 'done')
+    else ids.push(ask({ mw: 0.1 + i / 7, gpus: 0 }).id)
+    if (i % 4 === 3) view.running(ids.at(-1)!, i / 11)
+  }
+  const carried = say()
+  const { data, programs } = world.snapshot
+  world.snapshot = { programs, data: { ...data, reservations: structuredClone(data.reservations) } }
+  t.same(say(), carried)
+  t.match(carried, [{ constraint: 'job.need', limit: 900 }])
+})
