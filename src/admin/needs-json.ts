@@ -9,6 +9,7 @@ const FIELDS = [
   'gpus',
   'gpusMin',
   'batchSize',
+  'hours',
   'near',
   'gpu',
   'cooling',
@@ -38,6 +39,7 @@ export function needsIn(reader: JsonReader, from: Plain, pointer: string): JobNe
   const gpus = reader.number(object, 'gpus', place, { whole: true, max: 10_000_000 })
   const gpusMin = reader.number(object, 'gpusMin', place, { whole: true, max: 10_000_000 })
   const batchSize = reader.number(object, 'batchSize', place, { whole: true })
+  const hours = reader.number(object, 'hours', place, { max: 100_000 })
   const near = reader.texts(object, 'near', place)
   const gpu = reader.texts(object, 'gpu', place)
   const cooling = reader.texts(object, 'cooling', place)
@@ -49,6 +51,7 @@ export function needsIn(reader: JsonReader, from: Plain, pointer: string): JobNe
     ...(gpus === undefined ? {} : { gpus }),
     ...(gpusMin === undefined ? {} : { gpusMin }),
     ...(batchSize === undefined ? {} : { batchSize }),
+    ...(hours === undefined ? {} : { hours }),
     ...(near === undefined ? {} : { near }),
     ...(gpu === undefined ? {} : { gpu }),
     ...(cooling === undefined ? {} : { cooling }),

@@ -29,6 +29,7 @@ interface WrittenClass {
   }
   readonly panic?: WorkloadClass['panic']
   readonly delayTolerance?: string
+  readonly usualHours?: number
   readonly near?: readonly string[]
   readonly session?: { readonly life?: string }
 }
@@ -57,6 +58,7 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
     ...(tolerance === undefined
       ? {}
       : { delayToleranceMs: bounded(tolerance, 'delayTolerance', ['spec', 'delayTolerance'], report) }),
+    ...(spec.usualHours === undefined ? {} : { usualHours: spec.usualHours }),
     ...(spec.near === undefined ? {} : { near: spec.near }),
     session: {
       lifeMs: life === undefined ? SESSION_LIFE_MS : bounded(life, 'life', ['spec', 'session', 'life'], report),

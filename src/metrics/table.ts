@@ -162,6 +162,26 @@ export const METRICS = {
     labels: ['target', 'state'],
     says: '1 for the state that the target is in; other states have no series',
   },
+  hubward_readiness: {
+    type: 'gauge',
+    labels: ['target', 'class', 'dimension', 'state'],
+    says: '1 for the overall state of a target, and for each dimension of it that is amber or red; class * is what all classes share, a class by itself is told where it differs',
+  },
+  hubward_readiness_seconds_total: {
+    type: 'counter',
+    labels: ['site', 'dimension', 'state'],
+    says: 'time that a site was amber or red in a dimension, overall meaning the worst of all but procedures',
+  },
+  hubward_required_signal_stale: {
+    type: 'gauge',
+    labels: ['class', 'target', 'signal', 'source', 'owner'],
+    says: '1 for a signal that a policy of the class requires of the target and that is older than the class allows, or missing; source and owner are who should have told it',
+  },
+  hubward_source_info: {
+    type: 'gauge',
+    labels: ['source', 'kind', 'owner'],
+    says: 'always 1; who owns each source',
+  },
   hubward_gate_transitions_total: {
     type: 'counter',
     labels: ['target', 'signal', 'to'],

@@ -79,6 +79,8 @@ export interface JobNeeds {
   /** The fewest it could do with: what it may be offered instead. */
   readonly gpusMin?: number
   readonly batchSize?: number
+  /** How long it will run, in hours, as it says itself: what it would have taken is told to capacity planners. */
+  readonly hours?: number
   /** Data and services it needs near, by the names under which sites hold them. */
   readonly near?: readonly string[]
 }

@@ -18,7 +18,7 @@ const SIGNAL = /^[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+$/
 const CHOICE = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
 const DATA = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/
 
-type Amount = 'mw' | 'coolingKw' | 'gpus' | 'gpusMin' | 'batchSize'
+type Amount = 'mw' | 'coolingKw' | 'gpus' | 'gpusMin' | 'batchSize' | 'hours'
 
 /** Amounts as they may be written, in text and in JSON; the largest says what no job can mean. */
 const AMOUNTS: Readonly<Record<string, { field: Amount; max: number; by?: number; whole?: true }>> = {
@@ -32,6 +32,7 @@ const AMOUNTS: Readonly<Record<string, { field: Amount; max: number; by?: number
   batch: { field: 'batchSize', max: 1_000_000_000, whole: true },
   batch_size: { field: 'batchSize', max: 1_000_000_000, whole: true },
   batchSize: { field: 'batchSize', max: 1_000_000_000, whole: true },
+  hours: { field: 'hours', max: 100_000 },
 }
 
 const LATENCY: ReadonlySet<string> = new Set(['latency_ms', 'latencyMs'])

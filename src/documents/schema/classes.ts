@@ -46,6 +46,13 @@ export const WORKLOAD_CLASS: KindSchema = {
       },
       panic: { enum: ['last-good', 'deny'], description: 'when all is down on our own evidence; absent: last-good' },
       delayTolerance: ref('duration'),
+      usualHours: {
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 100_000,
+        description:
+          'how many hours its work usually takes, where a job does not say; `hubward gaps` counts energy by it',
+      },
       near: listOf(ref('dataName'), {
         minItems: 1,
         description: 'data and services that its work needs near, as sites name them under holds',
