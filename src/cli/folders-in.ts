@@ -26,7 +26,11 @@ export function foldersIn(
   const read = (others: readonly (DocumentSet | null)[]): FolderRead[] =>
     scans.map(({ folder, scan }, index) => {
       const otherSets = others.filter((set, other) => set !== null && other !== index) as DocumentSet[]
-      const { set, problems } = readDocuments(scan.files, { otherSets, now, ...(feeds === undefined ? {} : { feeds }) })
+      const { set, problems } = readDocuments(scan.files, {
+        otherSets,
+        now,
+        ...(feeds === undefined ? {} : { feeds, minimum: true }),
+      })
       const all = [...scan.problems, ...(scan.files.length === 0 ? [nothing(folder)] : []), ...problems]
       return { folder, set: all.some(({ severity }) => severity === 'error') ? null : set, problems: all }
     })

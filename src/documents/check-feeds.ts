@@ -2,6 +2,7 @@ import type { DocumentSet, Policy, WorkloadClass } from '../model/documents.ts'
 import type { Problem } from '../model/problem.ts'
 import { signalOf } from '../model/signal.ts'
 import type { SourceStatus } from '../model/source.ts'
+import { inputsOf, isDelivered } from './delivered.ts'
 import { durationText } from './duration.ts'
 import type { FieldPath } from './place.ts'
 import type { Finding, Report } from './view.ts'
@@ -18,7 +19,8 @@ export function checkFreshness(set: DocumentSet, feeds: readonly SourceStatus[],
   const problems: Problem[] = []
   const quickest = new Map<string, { needsMs: number; feed: SourceStatus }>()
   for (const feed of feeds) {
-    if (feed.intervalMs === undefined) continue
+    // A value that says until when it holds does not age: prices, off-peak hours, events of the grid.
+    if (feed.intervalMs === undefined || AHEAD_OF_TIME.has(feed.kind)) continue
     const needsMs = 2 * feed.intervalMs + (feed.timeoutMs ?? 0)
     for (const signal of feed.delivers) {
       if (needsMs < (quickest.get(signal)?.needsMs ?? Number.POSITIVE_INFINITY)) quickest.set(signal, { needsMs, feed })
@@ -27,7 +29,7 @@ export function checkFreshness(set: DocumentSet, feeds: readonly SourceStatus[],
   for (const workload of set.classes) {
     for (const signal of new Set([...Object.keys(workload.freshness), ...signalsOf(set, workload)])) {
       const limit = freshnessLimit(workload, signal)
-      const row = quickest.get(signal)
+      const row = quickest.get(signal) ?? quickestOf(inputsOf(signal), quickest)
       if (limit === undefined || row === undefined || limit.ms >= row.needsMs) continue
       const { feed, needsMs } = row
       const message =
@@ -39,6 +41,15 @@ export function checkFreshness(set: DocumentSet, feeds: readonly SourceStatus[],
   }
   return problems
 }
+
+/** Feeds whose values say until when they hold. */
+const AHEAD_OF_TIME: ReadonlySet<string> = new Set(['calendar', 'series', 'openadr'])
+
+type Quickest = ReadonlyMap<string, { readonly needsMs: number; readonly feed: SourceStatus }>
+
+/** A signal that is worked out is as old as what it is worked out of. */
+const quickestOf = (signals: readonly string[], quickest: Quickest) =>
+  signals.flatMap((signal) => quickest.get(signal) ?? []).toSorted((a, b) => a.needsMs - b.needsMs)[0]
 
 /** The freshness limit in force: the class's entry, else the signal's own, else the class's default. */
 function freshnessLimit(
@@ -59,21 +70,32 @@ export function checkSignals(set: DocumentSet, feeds: readonly SourceStatus[], a
   const problems: Problem[] = []
   for (const policy of set.policies) {
     for (const signal of requiredSignals(policy)) {
-      const sites = sitesOf(set, policy).filter((site) => !isDelivered(feeds, signal, site, set))
+      const sites = sitesOf(set, policy).filter((name) => {
+        const site = set.sites.find(({ metadata }) => metadata.name === name)
+        return site !== undefined && !isDelivered(feeds, signal, site)
+      })
       if (sites.length === 0) continue
       const ref = `${policy.metadata.name}@${policy.metadata.version}`
       const message = `${ref} requires ${signal}, which no feed delivers for ${sites.join(', ')}: always missing there`
       const remedy = 'configure a feed that delivers it, or take the requirement away'
       const isBand = policy.bands.some((band) => band.signal === signal)
-      const path = isBand ? ['spec', 'bands', signal] : ['spec', 'require', 'signals', signal]
+      const isLimit = policy.require.signals.some((one) => one.signal === signal)
+      const path = isBand ? ['spec', 'bands', signal] : isLimit ? ['spec', 'require', 'signals', signal] : KEEP_ROOM
       say(problems, about, policy, path, { code: 'signal/no-feed', message, remedy, severity: 'warning', want: 'key' })
     }
   }
   return problems
 }
 
+const KEEP_ROOM = ['spec', 'keepRoom']
+
 const requiredSignals = (policy: Policy): string[] => [
-  ...new Set([...policy.require.signals.map(({ signal }) => signal), ...policy.bands.map(({ signal }) => signal)]),
+  ...new Set([
+    ...policy.require.signals.map(({ signal }) => signal),
+    ...policy.bands.map(({ signal }) => signal),
+    // How full a site is, is what it runs and what waits there.
+    ...(policy.keepRoom === undefined ? [] : ['queue.running', 'queue.depth']),
+  ]),
 ]
 
 const signalsOf = (set: DocumentSet, workload: WorkloadClass): string[] =>
@@ -82,15 +104,6 @@ const signalsOf = (set: DocumentSet, workload: WorkloadClass): string[] =>
 function sitesOf(set: DocumentSet, policy: Policy): string[] {
   if (!('tiers' in policy.ladder)) return set.sites.map(({ metadata }) => metadata.name)
   return [...new Set(policy.ladder.tiers.flat().map((entry) => entry.split('/')[0]!))]
-}
-
-function isDelivered(feeds: readonly SourceStatus[], signal: string, site: string, set: DocumentSet): boolean {
-  const pools = set.sites.find(({ metadata }) => metadata.name === site)?.pools ?? []
-  const names = [site, ...pools.map(({ name }) => `${site}/${name}`)]
-  return feeds.some(
-    ({ delivers, covers }) =>
-      delivers.includes(signal) && (covers.length === 0 || covers.some((target) => names.includes(target))),
-  )
 }
 
 function say(problems: Problem[], about: About | undefined, document: object, path: FieldPath, finding: Finding): void {

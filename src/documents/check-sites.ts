@@ -29,26 +29,19 @@ export function checkSites(view: View): void {
       }
     }
   }
-  for (const site of view.own.sites) checkDays(view, site)
+  for (const site of view.own.sites) checkGameDay(view, site)
   checkUnused(view)
   checkHoldings(view)
 }
 
-/** Days that are over by their meaning: nothing has been practised, or is fresh since, tomorrow. */
-function checkDays(view: View, site: Site): void {
+/** Nothing has been practised tomorrow. What is held may be fresh only from a day to come, though: a copy on its way. */
+function checkGameDay(view: View, site: Site): void {
   const { now } = view.context
-  const days = [
-    { at: site.operations?.lastGameDay, path: ['spec', 'operations', 'lastGameDay'] },
-    ...(site.holds ?? []).map(({ freshSince }, index) => ({
-      at: freshSince,
-      path: ['spec', 'holds', index, 'freshSince'],
-    })),
-  ]
-  for (const { at, path } of days) {
-    if (now === undefined || at === undefined || at <= now) continue
-    const message = 'this day is still to come'
-    view.about(site)(path, { code: 'site/day-to-come', message, remedy: 'correct the day', severity: 'warning' })
-  }
+  const at = site.operations?.lastGameDay
+  if (now === undefined || at === undefined || at <= now) return
+  const message = 'the last game day is still to come'
+  const path = ['spec', 'operations', 'lastGameDay']
+  view.about(site)(path, { code: 'site/day-to-come', message, remedy: 'correct the day', severity: 'warning' })
 }
 
 /** What a class needs near has to be somewhere. */

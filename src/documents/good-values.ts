@@ -17,6 +17,7 @@ export function goodValues(set: DocumentSet): Readonly<Record<string, number>> {
       const first = steps[0]?.threshold
       if (first !== undefined) satisfy(signal, first)
     }
+    if (policy.keepRoom !== undefined) for (const signal of ['queue.running', 'queue.depth']) values[signal] ??= 0
     // Equal for all, so that ranking leaves the order as it is written.
     for (const { signal } of policy.rank) values[signal] ??= restingValue(signal)
   }

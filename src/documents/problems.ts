@@ -79,6 +79,8 @@ export const DOCUMENT_PROBLEMS = {
   'facts/client-settable': "a client's own word about where it is",
   'facts/reserved-name': 'a fact that hubward works out by itself',
   'facts/geo-name': 'something that an address does not tell',
+  'site/lacks-minimum': 'no feed tells of a site what has to be known of every site',
+  'threshold/noisy': 'a threshold whose resume value lies closer to it than the noise of its signal',
   'freshness/unreachable': 'a freshness limit that the feed cannot meet',
 } as const satisfies Record<string, string>
 

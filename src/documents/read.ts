@@ -1,7 +1,9 @@
 import type { DocumentSet } from '../model/documents.ts'
 import type { Problem } from '../model/problem.ts'
+import type { SourceStatus } from '../model/source.ts'
 import { checkFreshness, checkSignals } from './check-feeds.ts'
 import { checkLadders } from './check-ladder.ts'
+import { checkMinimum } from './check-minimum.ts'
 import { checkOverlap } from './check-overlap.ts'
 import { checkCondition, checkPolicies } from './check-policies.ts'
 import { checkReadiness } from './check-readiness.ts'
@@ -12,6 +14,7 @@ import { type Envelope, identityOf, joinSets, READERS } from './read-kinds.ts'
 import type { Kind } from './schema/kinds.ts'
 import { kindOf, shapeProblems } from './shape.ts'
 import { readText, type SourceFile } from './text.ts'
+import { noiseProblems } from './thresholds.ts'
 import { type ReadContext, type Report, reporter, type View } from './view.ts'
 
 /** What came of reading a source's files. */
@@ -141,12 +144,23 @@ class Reading {
     return { set: own, problems: listed(this.#problems.toSorted(byPlace)) }
   }
 
-  #checkFeeds({ own, all, context, about }: View): void {
+  #checkFeeds(view: View): void {
+    const { own, all, context, about } = view
     if (context.feeds === undefined) return
     const mine = { ...all, classes: own.classes, policies: own.policies }
     checkFreshness({ ...all, classes: own.classes }, context.feeds, about)
     checkSignals(mine, context.feeds, about)
+    noiseProblems(own, declaredNoise(context.feeds), about)
+    if (context.minimum === true) checkMinimum(view, context.feeds)
   }
+}
+
+/** The noise of each signal as feeds declare it, the widest of them. */
+function declaredNoise(feeds: readonly SourceStatus[]): Record<string, number> {
+  const noise: Record<string, number> = {}
+  for (const feed of feeds)
+    for (const [signal, wide] of Object.entries(feed.noise ?? {})) noise[signal] = Math.max(noise[signal] ?? 0, wide)
+  return noise
 }
 
 /** The first thousand problems, and how many more there are: nobody reads on, and a status page has to hold them. */

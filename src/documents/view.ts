@@ -40,6 +40,8 @@ export interface ReadContext {
   /** The feeds, so that freshness limits and required signals can be checked against them. Absent: not checked. */
   readonly feeds?: readonly SourceStatus[]
   readonly source?: SourceName
+  /** Name what sites lack of the minimum telemetry as well. Only where somebody asks: it is no news at every reload. */
+  readonly minimum?: boolean
 }
 
 /** The documents that were read, those of the other sources, and where to report. What checks work on. */

@@ -24,6 +24,8 @@ export interface SourceStatus {
   readonly clockSkewMs?: number
   /** The signals it can deliver. */
   readonly delivers: readonly string[]
+  /** How far samples of a signal lie apart when nothing happens, in its unit, where the source's entry declares it. */
+  readonly noise?: Readonly<Record<string, number>>
   /** Sites or targets it covers; empty: all. */
   readonly covers: readonly string[]
 }

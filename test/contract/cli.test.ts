@@ -97,7 +97,11 @@ t.test('validate reads sources beside one another, and names what no feed delive
   const feeds = [{ kind: 'file', name: 'samples', path: 'x.json', signals: ['queue.depth'], targets: ['ams'] }]
   t.match(await run(['validate', '--config', setUp(t, { feeds }).config]), { code: 3, out: /freshness\/unreachable/ })
   const quick = [{ ...feeds[0], intervalMs: 1_000, timeoutMs: 500 }]
-  t.match(await run(['validate', '--config', setUp(t, { feeds: quick }).config]), { code: 0, out: /no problems/ })
+  const lacking = await run(['validate', '--config', setUp(t, { feeds: quick }).config])
+  t.match(lacking, { code: 0, out: /site\/lacks-minimum +no feed tells of ams:.*latency to major origins/ })
+  const minimum = ['power.headroom_pct', 'cooling.margin_c', 'gpu.healthy_ratio', 'network.rtt_p95_ms', 'queue.depth']
+  const enough = [{ ...quick[0], signals: minimum }]
+  t.match(await run(['validate', '--config', setUp(t, { feeds: enough }).config]), { code: 0, out: /no problems/ })
 })
 
 t.test('validate tells every problem with its place and remedy, as text and as JSON', async (t) => {

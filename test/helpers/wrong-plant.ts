@@ -1,5 +1,6 @@
 import type { DOCUMENT_PROBLEMS } from '../../src/documents/problems.ts'
 import type { ReadContext } from '../../src/documents/view.ts'
+import type { SourceStatus } from '../../src/model/source.ts'
 
 /** Something wrong in a document, and how it has to be told. */
 export interface Wrong {
@@ -13,6 +14,23 @@ export interface Wrong {
   readonly context?: ReadContext
   readonly more?: readonly string[]
 }
+
+const meter = (delivers: readonly string[], noise?: Readonly<Record<string, number>>): SourceStatus => ({
+  name: 'meter',
+  kind: 'file',
+  where: '',
+  version: '',
+  nonce: '',
+  intervalMs: 1_000,
+  timeoutMs: 500,
+  lastAcceptedAt: null,
+  lastRefusedAt: null,
+  refusal: [],
+  failuresInARow: 0,
+  delivers,
+  covers: [],
+  ...(noise === undefined ? {} : { noise }),
+})
 
 const HEAD = 'apiVersion: hubward.dev/v1alpha1\n'
 const lon = (spec: string) =>
@@ -214,5 +232,26 @@ export const WRONG_OF_PLANT: readonly Wrong[] = [
     code: 'readiness/contradiction',
     text: [ready(headroom(5, ', sites: [ams, fra]')), ready(headroom(6, ', sites: [fra]'), 's')].join('---\n'),
     says: /r says something else of power.headroom_pct at fra/,
+  },
+  {
+    what: 'a site of which too little is known',
+    points: 'lon',
+    code: 'site/lacks-minimum',
+    text: lon('power: { budgetMw: 4 }, operations: { owner: lon@example.com }').replace(
+      '{ name: h100,',
+      '{ name: h100, gpu: H100,',
+    ),
+    says: /no feed tells of lon: cooling margin, latency to major origins, GPU health; lon@example.com answers for it/,
+    severity: 'warning',
+    context: { feeds: [meter(['queue.depth', 'power.draw_mw'])], minimum: true },
+  },
+  {
+    what: 'a resume value inside the noise',
+    points: '{ min: 15, resume: 16 }',
+    code: 'threshold/noisy',
+    text: power('amber: { min: 15, resume: 16 }, red: { min: 5, resume: 10 }'),
+    says: /1 % lie between 15 and 16, and samples that mean the same lie 2 apart(.|\n)*resume: 19/,
+    severity: 'warning',
+    context: { feeds: [meter(['power.headroom_pct'], { 'power.headroom_pct': 2 })] },
   },
 ]

@@ -13,6 +13,7 @@ import { junitXml } from '../../src/documents/junit.ts'
 import { DOCUMENT_PROBLEMS } from '../../src/documents/problems.ts'
 import { readDocuments } from '../../src/documents/read.ts'
 import { schemaFiles } from '../../src/documents/schema/kinds.ts'
+import { estimatedThresholds, noiseProblems, thresholdText } from '../../src/documents/thresholds.ts'
 import type { ReadContext } from '../../src/documents/view.ts'
 import type { DocumentSet } from '../../src/model/documents.ts'
 import type { Problem } from '../../src/model/problem.ts'
@@ -820,6 +821,54 @@ const folder = (name: string) => {
   return readdirSync(dir).map((path) => ({ path, text: readFileSync(new URL(path, dir), 'utf8') }))
 }
 
+t.test('a signal that is worked out is delivered by whatever meters it follows from', async (t) => {
+  const limits =
+    'power.headroom_mw: { min: 2 }, cooling.margin_c: { min: 2, resume: 4 }, cooling.margin_pct: { min: 10 }'
+  const loop = '{ name: cdu-1, supplyLimitC: 45, designSupplyC: 32 }'
+  const plant = site('ams', `jurisdictions: [EU], models: [{ name: llama }], power: { budgetMw: 4 }, loops: [${loop}]`)
+  const asks = policy(`require: { signals: { ${limits} } }`)
+  const missing = (delivers: string[], ...documents: string[]) =>
+    read({ feeds: [feed({ delivers })] }, chat(), asks, ...documents).problems.map(({ message }) => message)
+  t.same(missing(['power.draw_mw', 'cooling.supply_c'], plant), [])
+  t.match(missing(['power.draw_mw'], plant), [/requires cooling.margin_c,/, /requires cooling.margin_pct,/])
+  t.match(missing(['power.draw_mw', 'cooling.supply_c'], site('ams')), [
+    /power.headroom_mw,/,
+    /cooling.margin_c,/,
+    /cooling.margin_pct,/,
+  ])
+  const old = chat(', freshness: { power.headroom_mw: 3s }')
+  const { problems } = read({ feeds: [feed({ delivers: ['power.draw_mw', 'cooling.supply_c'] })] }, old, asks, plant)
+  t.match(problems, [{ code: 'freshness/unreachable' }], 'it is as old as its meter')
+  const prices = feed({ kind: 'calendar', intervalMs: 3_600_000, delivers: ['tariff.off_peak'] })
+  const night = policy('require: { signals: { tariff.off_peak: true } }')
+  t.same(read({ feeds: [prices] }, chat(', freshness: { default: 5m }'), night, plant).problems, [], 'hours do not age')
+})
+
+t.test('thresholds that are a guess are listed, wherever they stand', async (t) => {
+  const set = setOf(
+    site('ams'),
+    chat(),
+    policy(
+      'require: { signals: { queue.depth: { max: 40, resume: 32, estimated: true }, ttft.p95_ms: { max: 900 } } }, ' +
+        'bands: { power.headroom_pct: [{ min: 15, estimated: true, action: route }, { action: deny }] }',
+    ),
+    `${HEAD}kind: Readiness\nmetadata: { name: house }\nspec: { limits: { cooling: { cooling.margin_c: ` +
+      '{ amber: { min: 2, resume: 4, estimated: true }, red: { min: 0, resume: 1 } }, ' +
+      'cooling.margin_pct: { amber: { min: 10 }, red: { min: 0, resume: 5 }, estimated: true } } } }\n',
+  )
+  t.strictSame(estimatedThresholds(set).map(thresholdText), [
+    'Policy/p@1  queue.depth  limit above 40 requests until 32',
+    'Policy/p@1  power.headroom_pct  band below 15 % until 16.5',
+    'Readiness/house  cooling.margin_c  amber below 2 Cel until 4',
+    'Readiness/house  cooling.margin_pct  amber below 10 % until 11',
+    'Readiness/house  cooling.margin_pct  red below 0 % until 5',
+  ])
+  const noisy = noiseProblems(set, { 'queue.depth': 9, 'ttft.p95_ms': 10, 'cooling.margin_c': 1 })
+  t.match(noisy, [
+    { code: 'threshold/noisy', message: /Policy\/p@1 limit of queue.depth: 8 requests/, remedy: /resume: 22/ },
+  ])
+})
+
 t.test('the shipped schemas are those of the code, and take the shipped documents', async (t) => {
   for (const { path, text } of schemaFiles()) {
     const file = new URL(`../../schemas/${path}`, import.meta.url)
@@ -955,7 +1004,8 @@ t.test('a word that no case knows is told, not passed over', async (t) => {
 
 t.test('what a case says of places, links, hours, reservations and needs that do not exist is told', async (t) => {
   const loops = 'jurisdictions: [EU], models: [{ name: llama }], loops: [{ name: cdu-1 }]'
-  const wrong: [given: object, when: object, then: object, says: RegExp][] = [
+  type Words = Record<string, unknown>
+  const wrong: [given: Words, when: Words, then: Words, says: RegExp][] = [
     [{ sites: { 'ams/h200': { down: true } } }, {}, {}, /no such pool; known: ams\/default/],
     [{ sites: { 'ams@cdu-2': { 'cooling.supply_c': 30 } } }, {}, {}, /no such coolant loop; known: cdu-1/],
     [{ sites: { 'ams@cdu-1': { drained: true } } }, {}, {}, /only values can be said/],
@@ -983,8 +1033,7 @@ t.test('what a case says of places, links, hours, reservations and needs that do
   ]
   const set = setOf(site('ams', loops), chat(), policy('residency: unrestricted'))
   for (const [given, when, then, says] of wrong) {
-    // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
-    const { failures } = runCase(set, ENGINE, { title: 'x', given, when: { ...asked, ...when }, then: then as object })
+    const { failures } = runCase(set, ENGINE, { title: 'x', given, when: { ...asked, ...when }, then })
     t.ok(
       failures.some((failure) => says.test(failure)),
       `${says}: ${failures.join('; ')}`,

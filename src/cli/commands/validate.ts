@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path'
 import type { Command } from 'commander'
+import { estimatedThresholds, thresholdText } from '../../documents/thresholds.ts'
 import { feedStatuses } from '../../feeds/check.ts'
 import type { Problem } from '../../model/problem.ts'
 import { configFile, configIn } from '../config-in.ts'
@@ -20,8 +21,9 @@ export function validateCommand(program: Command): void {
     .summary('check documents, and name every problem at once')
     .description(
       'Checks folders of documents as `hubward serve` would, each as a source of its own beside the others. With a ' +
-        'configuration it also names each policy and site whose required signal no feed delivers, and freshness limits ' +
-        'that no feed can meet.',
+        'configuration it also names each policy and site whose required signal no feed delivers, freshness limits ' +
+        'that no feed can meet, and what each site lacks of the minimum: power headroom, cooling margin, latency to ' +
+        'major origins, GPU health and queue. Thresholds that are marked as a guess are listed.',
     )
     .argument('[folders...]', 'folders of documents; absent: those of the configuration')
     .option('-c, --config <file>', 'the configuration, for its feeds and folders ($HUBWARD_CONFIG)')
@@ -42,9 +44,15 @@ function run(command: Command, folders: readonly string[], flags: Flags): number
   const problems = reads.flatMap(({ folder, problems: found }) => found.map((problem) => placed(problem, folder)))
   const errors = problems.filter(({ severity }) => severity === 'error').length
   const isBad = errors > 0 || (flags.strict === true && problems.length > 0)
-  if (flags.json) say(JSON.stringify({ ok: !isBad, errors, warnings: problems.length - errors, problems }, null, 2))
-  else {
+  const guesses = reads.flatMap(({ set }) => (set === null ? [] : estimatedThresholds(set)))
+  if (flags.json) {
+    const estimated = guesses.map(({ document, signal, use, threshold: { op, limit, resume } }) => {
+      return { document, signal, use, op, limit, resume }
+    })
+    say(JSON.stringify({ ok: !isBad, errors, warnings: problems.length - errors, problems, estimated }, null, 2))
+  } else {
     for (const problem of problems) say(problemLines(problem))
+    for (const guess of guesses) say(`estimated  ${thresholdText(guess)}`)
     say(summary(reads, errors, problems.length - errors))
   }
   return isBad ? EXIT_CODES.problems.code : EXIT_CODES.ok.code
