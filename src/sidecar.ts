@@ -18,6 +18,7 @@ import { problemText } from './model/problem.ts'
 import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
+import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
@@ -125,6 +126,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     if (change.kind === 'documents-accepted' || change.kind === 'documents-refused') sources.lookAgain(change.source)
     admin?.changed()
   })
+  const gaps = openGaps({ stateDir: config.stateDir, clock, metrics, log, current: () => store.current, bug })
+  store.subscribe((snapshot, _events, change) => gaps.changed(snapshot, change))
   const apply = (change: Change): void => store.apply(change)
 
   const feeds = openFeeds(config.feeds, config.envoyAdmin, {
@@ -162,6 +165,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     hops,
     admit: jobs.admit,
     onMoved: moves.moved,
+    onDecided: gaps.decided,
     ...(config.hold.msMax > 0 ? { room } : {}),
     onStale: (name: string) =>
       say(`stale ${name}`, 'stale', () =>
@@ -204,6 +208,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     await Promise.all([feeds.stop(), sources.stop()])
     geo.close()
     await jobs.close()
+    await gaps.close()
     await journal.close()
     metrics.close()
   }

@@ -59,6 +59,8 @@ export interface JudgeParts {
     now: EpochMs,
     asking: Asking,
   ) => Decision
+  /** Hears of every decision that stands, with the asker's own name for its job where it has one. */
+  readonly onDecided?: (facts: Facts, decision: Decision, key: string | undefined, now: EpochMs) => void
   /** Where requests wait that their policy holds. Absent: none is held. */
   readonly room?: HoldingRoom
 }
@@ -126,6 +128,7 @@ const concluder = (parts: JudgeParts): Conclude => {
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
     metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
     observeFreshness(metrics, snapshot, decision, now)
+    parts.onDecided?.(facts, decision, asking.key, now)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
     if (
       (decision.reason === 'stale' || decision.reason === 'lowest-risk') &&
