@@ -1,3 +1,4 @@
+import { OPENADR_SIGNALS } from './openadr-signals.ts'
 import { ACCESS, common, FEED_DEFAULTS, type JsonSchema, ms, named, object, TARGET, text, URL } from './schemas.ts'
 
 const targets = { type: 'array', minItems: 1, maxItems: 1_000, items: TARGET, description: 'whom it is for' }
@@ -35,7 +36,7 @@ const whole = (description: string, minimum: number, maximum: number, byDefault:
   default: byDefault,
   description,
 })
-const asking = (kind: 'redfish'): JsonSchema => ({
+const asking = (kind: 'redfish' | 'openadr'): JsonSchema => ({
   ...common(kind),
   backoffMsMax: ms('longest wait between failing attempts', 100, FEED_DEFAULTS[kind].backoffMsMax),
   bodyBytesMax: whole('all that one attempt reads', 1_024, 16_777_216, FEED_DEFAULTS[kind].bodyBytesMax),
@@ -99,6 +100,54 @@ export const REDFISH_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'site']
           type: 'boolean',
           description: 'log in once for a token instead of basic authentication',
         },
+      }),
+    ],
+  },
+})
+
+const NAMES = (description: string, pattern = '.') => ({
+  type: 'array',
+  minItems: 1,
+  maxItems: 64,
+  items: text('a name', { maxLength: 128, pattern }),
+  description,
+})
+
+/** What a feed of OpenADR may say. */
+export const OPENADR_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'site'], {
+  ...asking('openadr'),
+  url: { ...URL, description: "the VTN's base address: what /programs and /events come after" },
+  site: SITE,
+  names: NAMES("targets that mean this site: its VEN's, resources, groups; its own name always does"),
+  programs: NAMES('names or ids of the programs whose events count; all where absent'),
+  signals: {
+    type: 'array',
+    minItems: 1,
+    items: { enum: OPENADR_SIGNALS },
+    description: 'what is taken from it; all where absent',
+  },
+  emergencyTypes: NAMES('payloads that call for load to be shed; ALERT_GRID_EMERGENCY where absent', '^[A-Z0-9_]+$'),
+  currency: text('of prices whose event does not say', { pattern: '^[A-Z]{3}$', default: 'EUR' }),
+  rates: {
+    type: 'object',
+    propertyNames: { pattern: '^[A-Z]{3}$' },
+    additionalProperties: { type: 'number', exclusiveMinimum: 0 },
+    description: 'EUR for one of a currency: { USD: 0.92 }',
+  },
+  ...ACCESS,
+  auth: {
+    description: 'credentials, read from files at each attempt or whenever a token is asked for',
+    oneOf: [
+      object(['bearerFile'], { bearerFile: text('a file that holds a bearer token') }),
+      object(['username', 'passwordFile'], {
+        username: text('the user of basic authentication'),
+        passwordFile: text('a file that holds the password'),
+      }),
+      object(['clientId', 'clientSecretFile'], {
+        clientId: text('the client of OAuth 2.0 client credentials'),
+        clientSecretFile: text('a file that holds its secret'),
+        tokenUrl: { ...URL, description: 'where tokens are given; what the VTN says under /auth/server where absent' },
+        scope: text('what is asked for: read_all'),
       }),
     ],
   },

@@ -40,7 +40,11 @@ export const FEED_DEFAULTS = {
   probe: { intervalMs: 2_000, timeoutMs: 1_000, path: '/health' },
   file: { intervalMs: 5_000, timeoutMs: 2_000, backoffMsMax: 30_000, bytesMax: 8_388_608 },
   calendar: { intervalMs: 30_000 },
+  openadr: { intervalMs: 15_000, timeoutMs: 10_000, backoffMsMax: 60_000, bodyBytesMax: 4_194_304 },
   redfish: { intervalMs: 10_000, timeoutMs: 8_000, backoffMsMax: 60_000, bodyBytesMax: 1_048_576, requestsMax: 128 },
+  promql: { intervalMs: 5_000, timeoutMs: 3_000, backoffMsMax: 30_000, bodyBytesMax: 1_048_576 },
+  'http-json': { intervalMs: 5_000, timeoutMs: 3_000, backoffMsMax: 30_000, bodyBytesMax: 1_048_576 },
+  dcgm: { intervalMs: 10_000, timeoutMs: 5_000, backoffMsMax: 60_000, bodyBytesMax: 8_388_608 },
   'envoy-admin': { intervalMs: 1_000, timeoutMs: 2_000, backoffMsMax: 5_000, bodyBytesMax: 67_108_864 },
 } as const
 
