@@ -34,7 +34,8 @@ export const DURATION_BOUNDS = {
   retryAfter: [1_000, 7 * DAY],
   freshness: [100, 30 * DAY],
   delayTolerance: [0, 366 * DAY],
-  life: [1_000, DAY],
+  // A question about a job that runs for weeks has to find it.
+  life: [1_000, 30 * DAY],
   gameDayMax: [DAY, 3_660 * DAY],
   after: [0, 366 * DAY],
 } as const satisfies Record<string, readonly [number, number]>

@@ -38,7 +38,7 @@ const sourcesFor = (facts: Facts): FactSources => {
   }
 }
 
-const AMOUNTS = ['mw', 'coolingKw', 'gpus', 'gpusMin', 'batchSize'] as const
+const AMOUNTS = ['mw', 'coolingKw', 'gpus', 'gpusMin', 'batchSize', 'hours'] as const
 
 const needsText = ({ signals = {}, gpu, cooling, mayDelay, near, ...amounts }: JobNeeds): string =>
   [
