@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import type { AdminView } from '../../src/admin/handlers.ts'
@@ -17,6 +18,7 @@ import type { Problem } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
 import { parseNeeds } from '../../src/request/needs.ts'
 import { campusWorld, jobsServer, jobsWorld } from '../helpers/jobs-world.ts'
+import { plannerOf } from '../helpers/planner-view.ts'
 import { max, order, policy, site, T0, World } from '../helpers/world.ts'
 
 const source: SourceStatus = {
@@ -58,6 +60,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
   const errors: unknown[] = []
   const problems: Problem[] = []
   const running = jobsWorld(test, world)
+  const planner = plannerOf(world)
   const view: AdminView = {
     version: '1.2.3',
     instance: 'here',
@@ -71,6 +74,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
         : undefined,
     metrics: { text: async () => 'hubward_ready 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     jobs: running.view,
+    planner: planner.view,
     ...viewOver,
   }
   const settings = { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...over }
@@ -84,7 +88,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
     const text = await answer.text()
     return { status: answer.status, headers: answer.headers, text, json: () => JSON.parse(text) }
   }
-  return { world, server, get, errors, problems }
+  return { world, server, get, errors, problems, planner }
 }
 
 /** The fetch of Node sets Host by itself, so this one is written by hand. */
@@ -721,4 +725,76 @@ t.test('what is deployed to Kubernetes names routes that are there, fails closed
   const [job] = documents('job.yaml')
   t.same(parseNeeds(job.metadata.annotations['hubward.dev/needs']).unread, [])
   t.end()
+})
+
+t.test('whatever is posted, nothing breaks: it is answered or told what is wrong with it', async (t) => {
+  const { post, bugs, view, get } = await campus(t)
+  const anything = fc.jsonValue({ maxDepth: 4 })
+  const annotations = fc.record(
+    {
+      'hubward.dev/class': fc.constantFrom('training', 'chat', 'nobody', ''),
+      'hubward.dev/needs': fc.oneof(fc.constantFrom('mw=0.001', 'power.headroom_mw>=1', 'x'), fc.string()),
+      'hubward.dev/residency': fc.string(),
+      'hubward.dev/deadline': anything,
+    },
+    { requiredKeys: [] },
+  )
+  const bodies = fc.oneof(
+    fc.record({ facts: anything, reserve: anything, key: anything }, { requiredKeys: ['facts'] }),
+    fc.record({
+      facts: fc.record({ class: fc.constant('training'), needs: anything, extra: anything, residency: anything }),
+    }),
+    fc.record({
+      apiVersion: fc.constant('admission.k8s.io/v1'),
+      kind: fc.constant('AdmissionReview'),
+      request: fc.record({
+        uid: fc.oneof(fc.uuid(), anything),
+        operation: fc.constantFrom('CREATE', 'DELETE', 'UPDATE', 'CONNECT'),
+        kind: anything,
+        object: fc.oneof(
+          anything,
+          fc.record({ metadata: fc.record({ annotations, ownerReferences: anything }), spec: anything }),
+        ),
+        oldObject: anything,
+        dryRun: anything,
+      }),
+    }),
+    fc.record({
+      workload: fc.record({ kind: fc.constant('Workload'), metadata: anything, spec: anything, status: anything }),
+      check: anything,
+    }),
+    anything,
+  )
+  const paths = ['/v1/decide', '/v1/kubernetes/admission', '/v1/kubernetes/admission/ams', '/v1/kueue/admission-check']
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...paths, '/v1/jobs/x/running', '/v1/jobs/x/renew'),
+      bodies,
+      async (path, body) => {
+        const { status } = await post(path, body)
+        return [200, 400, 404, 413].includes(status)
+      },
+    ),
+    { numRuns: 400, endOnFailure: true },
+  )
+  t.same(bugs, [])
+  for (const job of view.all().values()) t.equal(job.class, 'training')
+  t.match(await get('/v1/jobs'), { total: view.all().size })
+})
+
+t.test('a listener that does not read is let go rather than remembered', async (t) => {
+  const { url, server, view } = await campus(t)
+  const { port } = new URL(url)
+  const socket = connect(Number(port), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {}).pause()
+  socket.write(`GET /v1/jobs/events HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`)
+  while (server.streams() === 0) await new Promise((resolve) => setImmediate(resolve))
+  const facts = { class: 'training', session: { verdict: 'none' }, extra: {}, needs: { mw: 1 } } as const
+  const { id } = view.decide(facts, { reserve: true, dispatch: false, dryRun: false })!
+  for (let i = 0; server.streams() > 0; i++) {
+    view.renew(id, undefined)
+    if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.equal(server.streams(), 0)
 })
