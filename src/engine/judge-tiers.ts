@@ -105,6 +105,9 @@ const keepSession = (scene: Scene, policy: PolicyProgram, judgement: Judgement):
     if (!holds(scene, target, facts.model, code)) return undefined
   }
   if (pinAgainst(scene, target) !== undefined) return undefined
+  // More work of a job is work: a session is a preference there, and no way past a limit on power.
+  const isJob = scene.workload?.whenHubwardIsDown === 'refuse'
+  if (isJob && softBlock(scene, target, { stale: [], insufficient: [], waivedBy: null }) !== undefined) return undefined
   judgement.session = 'kept'
   return routed(scene, judgement, index, 'session', { tiers: tiersOf(scene, policy), fit: [index] })
 }

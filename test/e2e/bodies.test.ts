@@ -8,6 +8,7 @@ import { readDocuments } from '../../src/documents/read.ts'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from '../../src/envoy/config/options.ts'
 import { hubwardFolder, socketIn, startHubward } from '../helpers/hubward-process.ts'
+import { jobRoutes } from '../helpers/job-routes.ts'
 import { ask, startEnvoy, until } from '../helpers/running-envoy.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hubward-bodies-'))
@@ -138,3 +139,5 @@ t.test('a degraded request has its model rewritten and its length with it', asyn
 t.test('Envoy rejected none of that', async (t) => {
   t.strictSame(await envoy.stats(counters), before)
 })
+
+t.test('jobs', (t) => jobRoutes(t, mkdtempSync(join(folder, 'jobs-'))))

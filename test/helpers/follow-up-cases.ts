@@ -144,6 +144,15 @@ export function followUpCases(t: Test): void {
     t.equal(worldOf({ session: 'none' }).decide(unknown).action, 'route', 'a policy without sessions decides each anew')
   })
 
+  t.test("more work of a job's session goes where the rest is, if what keeps work out lets it in there", async (t) => {
+    const world = worldOf({ timers: { stableForMs: 0, dwellMs: 60_000, failBackMs: 0, cooldownMs: 0 } })
+    const { followUp: _, ...more } = at('fra/default')
+    for (let count = 0; count < 8; count++) t.match(world.decide(more), { target: 'fra/default', session: 'kept' })
+    world.samples({ fra: { 'queue.depth': 90 } })
+    t.match(world.decide(more), { target: 'ams/default', session: 'moved', movedFrom: 'fra/default' })
+    t.match(world.decide({ ...more, followUp: 'ask' }), { target: 'fra/default' })
+  })
+
   t.test('switching routing off moves no job', async (t) => {
     const world = worldOf().overrides({
       routing: {

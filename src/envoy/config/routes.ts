@@ -23,8 +23,9 @@ export const hostRoutes = (set: DocumentSet, options: EnvoyOptions, vhostClass?:
 export function markerRoutes(set: DocumentSet, options: EnvoyOptions, vhostClass?: ResidencyName): EnvoyObject[] {
   const defaults = residencyRoutes(set, options, vhostClass)
   const rest: ClassRule = { classes: [], whenDown: 'default', prefix: '/', match: {} }
-  return [...classRules(set).rules, rest].flatMap((rule) =>
-    bodyVariants(rule, options).flatMap(({ prefix, body }) =>
+  const { rules } = classRules(set)
+  return [...rules, rest].flatMap((rule, index) =>
+    bodyVariants(rule, rules.slice(0, index), options).flatMap(({ prefix, body }) =>
       rule.whenDown === 'refuse'
         ? [routeOf(rule, prefix, refuseRoute(rule, options), perRoute(options, body, true))]
         : defaults.map((one) => routeOf(rule, prefix, one, perRoute(options, body, false))),
@@ -75,13 +76,24 @@ const routeOf = (rule: ClassRule, prefix: string, one: ResidencyRoute, filters: 
 
 // A route whose body hubward reads has to exist once for each path, because Envoy reads the filter's settings from the
 // route that was chosen first.
-function bodyVariants(rule: ClassRule, options: EnvoyOptions): { prefix: string; body: boolean }[] {
-  if (options.bodyPaths.some((path) => rule.prefix.startsWith(path))) return [{ prefix: rule.prefix, body: true }]
+// A path that a rule before takes whole is chosen there first, so behind it there is nothing left to say of its body.
+function bodyVariants(
+  rule: ClassRule,
+  before: readonly ClassRule[],
+  options: EnvoyOptions,
+): { prefix: string; body: boolean }[] {
+  const isTaken = (path: string): boolean =>
+    before.some((one) => Object.keys(one.match).length === 0 && isWithin(path, one.prefix))
+  const paths = options.bodyPaths.filter((path) => !isTaken(path))
+  if (paths.some((path) => isWithin(rule.prefix, path))) return [{ prefix: rule.prefix, body: true }]
   return [
-    ...options.bodyPaths.filter((path) => path.startsWith(rule.prefix)).map((prefix) => ({ prefix, body: true })),
+    ...paths.filter((path) => isWithin(path, rule.prefix)).map((prefix) => ({ prefix, body: true })),
     { prefix: rule.prefix, body: false },
   ]
 }
+
+const isWithin = (path: string, prefix: string): boolean =>
+  path === prefix || path.startsWith(`${prefix.replace(/\/+$/, '')}/`)
 
 function perRoute(options: EnvoyOptions, body: boolean, failClosed: boolean): EnvoyObject {
   // ext_authz has no failure mode by route: there the refusing route alone keeps jobs back.
