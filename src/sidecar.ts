@@ -18,11 +18,13 @@ import { problemText } from './model/problem.ts'
 import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
+import { createEstimates } from './sidecar/estimates.ts'
 import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { observe } from './sidecar/observe.ts'
+import { readinessPage } from './sidecar/readiness-view.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
 import { recorder } from './sidecar/record.ts'
@@ -127,7 +129,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     admin?.changed()
   })
   const gaps = openGaps({ stateDir: config.stateDir, clock, metrics, log, current: () => store.current, bug })
-  store.subscribe((snapshot, _events, change) => gaps.changed(snapshot, change))
+  const estimates = createEstimates()
+  store.subscribe((snapshot, _events, change) => {
+    gaps.changed(snapshot, change)
+    if (change.kind === 'time-passed') estimates.look(snapshot, change.at)
+  })
   const apply = (change: Change): void => store.apply(change)
 
   const feeds = openFeeds(config.feeds, config.envoyAdmin, {
@@ -183,6 +189,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   let stage: 'starting' | 'waiting for documents' | 'serving' | 'stopping' = 'starting'
   let server: EnvoyServer | undefined
   observe(metrics, {
+    current: () => store.current,
     data: () => store.current.data,
     now: clock.now,
     tally,
@@ -228,6 +235,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         siteReady: (site, className) => siteReady(store.current, tally, site, className, clock.now()),
         metrics,
         jobs: jobs.view(createFactsJudge(judgeParts)),
+        planner: {
+          readiness: (asked) => readinessPage(store.current, asked, clock.now()),
+          estimates: () => estimates.list(clock.now()),
+          gaps: gaps.report,
+        },
       },
       { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
     )

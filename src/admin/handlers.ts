@@ -7,6 +7,7 @@ import type { Handler } from './handler.ts'
 import { jobHandlers } from './job-handlers.ts'
 import type { JobsView } from './jobs-view.ts'
 import { LongPoll } from './long-poll.ts'
+import { type PlannerView, plannerHandlers } from './planner-handlers.ts'
 import { problem } from './problem.ts'
 import { ROUTES, type RouteName } from './routes.ts'
 import { snapshotView } from './snapshot-view.ts'
@@ -29,6 +30,7 @@ export interface AdminView {
   readonly siteReady: (site: string, className: string | undefined) => Readiness | undefined
   readonly metrics: { readonly text: () => Promise<string>; readonly contentType: string }
   readonly jobs: JobsView
+  readonly planner: PlannerView
 }
 
 /** The longest that anybody may wait for a snapshot. */
@@ -45,6 +47,7 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
   const jobs = jobHandlers(view.jobs, view.now)
   const handlers: Record<RouteName, Handler> = {
     ...jobs.handlers,
+    ...plannerHandlers(view.planner, view.now),
     index: () => ({
       hubward: view.version,
       instance: view.instance,

@@ -59,6 +59,34 @@ export const ROUTES = {
     query: { class: 'the class of work; absent: any, by health and safety alone' },
     answers: { 200: 'it can', 404: 'no such site or class', 503: 'it cannot; `because` says why' },
   },
+  readiness: {
+    path: '/v1/readiness',
+    open: false,
+    says: 'how ready each target is for each class, by dimension, with the number behind each state',
+    query: {
+      class: 'only for this class',
+      site: "only this site's targets",
+      after: 'the row to begin with, as `next` of the answer before has it',
+      limit: 'at most so many rows, 500 at most; 200 where it is not said',
+    },
+    answers: { 200: '`rows`; `next` where there are more', 404: 'no such site or class' },
+  },
+  estimates: {
+    path: '/v1/readiness/estimates',
+    open: false,
+    says: 'thresholds that documents mark as estimated, with what was measured in the last hours and what that suggests',
+    answers: { 200: '`estimates`; `proposed` is null where too little was measured' },
+  },
+  gaps: {
+    path: '/v1/gaps',
+    open: false,
+    says: 'what sites lacked: hours amber and red by dimension, and work that was delayed or denied, by constraint',
+    query: {
+      from: 'whole hours from here, as 2026-11-01, 2026-11-01T10:00Z or milliseconds since 1970; a week ago',
+      to: 'up to here; now',
+    },
+    answers: { 200: 'sites, those with something chronic first', 400: 'no time, or nothing lies between' },
+  },
   overrides: {
     path: '/overrides',
     open: false,

@@ -155,6 +155,19 @@ const QUERIES: Partial<Record<RouteName, object>> = {
     },
   },
   siteReady: { type: 'object', properties: { class: { type: 'string', minLength: 1, maxLength: 256 } } },
+  readiness: {
+    type: 'object',
+    properties: {
+      class: { type: 'string', minLength: 1, maxLength: 256 },
+      site: { type: 'string', minLength: 1, maxLength: 256 },
+      after: { type: 'integer', minimum: 0, maximum: 100_000_000 },
+      limit: { type: 'integer', minimum: 1, maximum: 500 },
+    },
+  },
+  gaps: {
+    type: 'object',
+    properties: { from: { type: 'string', maxLength: 32 }, to: { type: 'string', maxLength: 32 } },
+  },
   jobs: {
     type: 'object',
     properties: {

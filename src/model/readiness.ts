@@ -110,3 +110,33 @@ export const READINESS_DEFAULT: ReadinessDocument = {
 
 /** The dimensions whose red is a hard loss: it acts at once, and nothing overrides it. */
 export const SAFETY_DIMENSIONS: readonly Dimension[] = ['power', 'cooling']
+
+/** The readiness of targets for classes, a page of it. */
+export interface ReadinessPage {
+  readonly rows: readonly TargetReadiness[]
+  /** The row to go on with, where there are more. */
+  readonly next?: number
+}
+
+/** A threshold that somebody guessed, and what was measured since. */
+export interface Estimate {
+  /** `Readiness/house` or `Policy/training@1`. */
+  readonly document: string
+  readonly owner?: string
+  readonly signal: string
+  readonly unit: string
+  readonly use: 'limit' | 'band' | 'amber' | 'red'
+  readonly threshold: Threshold
+  /** What its targets measured; null: nothing yet. */
+  readonly measured: {
+    readonly samples: number
+    /** Over how many hours. */
+    readonly hours: number
+    readonly p5: number
+    readonly p50: number
+    readonly p95: number
+  } | null
+  /** The limit and resume value that the measured values suggest; null: too few, or a limit of safety that no past can tell. */
+  readonly proposed: { readonly limit: number; readonly resume: number } | null
+  readonly says: string
+}

@@ -1,3 +1,4 @@
+import type { EngineSnapshot } from '../engine/programs.ts'
 import type { Feeds } from '../feeds/feeds.ts'
 import type { Journal } from '../journal/journal.ts'
 import { STREAMS } from '../journal/lines.ts'
@@ -9,9 +10,11 @@ import type { SnapshotData } from '../model/snapshot.ts'
 import type { SourceStatus } from '../model/source.ts'
 import type { Tally } from '../model/tally.ts'
 import type { HoldingRoom } from './hold.ts'
+import { readinessSeries, staleSeries } from './readiness-view.ts'
 
 /** What is read at every scrape. */
 export interface Observed {
+  readonly current: () => EngineSnapshot
   readonly data: () => SnapshotData
   readonly now: () => EpochMs
   readonly tally: Tally
@@ -47,6 +50,11 @@ export function observe(metrics: Metrics, observed: Observed): void {
   metrics.read('hubward_clusters_known', () => [[[], data().clusters?.length ?? -1]])
   metrics.read('hubward_target_state', () =>
     data().targets.map((target, index) => [[target, data().health[index]?.state ?? 'ready'], 1]),
+  )
+  metrics.read('hubward_readiness', () => readinessSeries(observed.current(), now()))
+  metrics.read('hubward_required_signal_stale', () => staleSeries(observed.current(), observed.sources(), now()))
+  metrics.read('hubward_source_info', () =>
+    observed.sources().map(({ name, kind, owner = '' }) => [[name, kind, owner], 1]),
   )
   metrics.read('hubward_signal_age_max_seconds', () =>
     Object.entries(data().columns).flatMap(([signal, column]) => {

@@ -13,6 +13,7 @@ import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createFactsJudge, createJudge, type JudgeParts } from '../../src/sidecar/judge.ts'
 import { openJobs } from '../../src/sidecar/open-jobs.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
+import { plannerOf } from './planner-view.ts'
 import { max, min, policy, site, World, workload } from './world.ts'
 
 /** A world whose changes the registry of jobs hears of, as in a running sidecar; its state is in a folder of its own. */
@@ -114,6 +115,7 @@ export const jobsServer = async (
       siteReady: () => undefined,
       metrics: { text: async () => '', contentType: 'text/plain' },
       jobs: made.view,
+      planner: plannerOf(world).view,
     },
     { onError: (error) => made.bugs.push(error), onProblem: () => {} },
   )
