@@ -429,7 +429,12 @@ t.test('hubward doctor', async (t) => {
       await t.test('says the same as JSON', async (t) => {
         const { status, stdout } = run('--admin', `127.0.0.1:${envoy.adminPort}`, '--json')
         t.equal(status, 3)
-        t.match(JSON.parse(stdout), { envoy: '1.40.0', findings: [{ code: DOWN, severity: 'error' }] })
+        t.match(JSON.parse(stdout), { envoy: '1.40.0', findings: [{ code: DOWN, severity: 'error' }], notes: [] })
+      })
+      await t.test('says of documents with jobs that each hubward knows its own reservations only', async (t) => {
+        const examples = fileURLToPath(new URL('../../envoy/examples/documents', import.meta.url))
+        const { stdout } = run('--admin', String(envoy.adminPort), '--documents', examples)
+        t.match(stdout, /^note: jobs \(.*training.*\) hold .* several hubwards can give away the same headroom/m)
       })
     },
   )

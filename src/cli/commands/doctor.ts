@@ -58,20 +58,33 @@ async function run(flags: Flags): Promise<number> {
     return EXIT_CODES.failure.code
   }
   const found = diagnose(view, set)
-  say(flags.json ? JSON.stringify(reportOf(view, found), null, 2) : textOf(view, found))
+  const notes = notesOf(set)
+  say(flags.json ? JSON.stringify(reportOf(view, found, notes), null, 2) : textOf(view, found, notes))
   return found.some((one) => one.severity === 'error') ? EXIT_CODES.problems.code : EXIT_CODES.ok.code
 }
 
-const reportOf = (view: EnvoyView, found: readonly Problem[]) => ({
+/** What nobody can see in an Envoy, and has to be known all the same. */
+const notesOf = (set: DocumentSet | undefined): readonly string[] => {
+  const jobs = (set?.classes ?? [])
+    .filter((one) => one.whenHubwardIsDown === 'refuse')
+    .map(({ metadata }) => metadata.name)
+  if (jobs.length === 0) return []
+  return [
+    `jobs (${jobs.join(', ')}) hold the power and cooling that they declare in the hubward that admitted them, and in no other: several hubwards can give away the same headroom once each until they share a store. Let one hubward admit the jobs of a site`,
+  ]
+}
+
+const reportOf = (view: EnvoyView, found: readonly Problem[], notes: readonly string[]) => ({
   envoy: view.version,
   listeners: view.managers.map((one) => one.listener),
   clusters: view.clusters.size,
   findings: found,
+  notes,
 })
 
-function textOf(view: EnvoyView, found: readonly Problem[]): string {
+function textOf(view: EnvoyView, found: readonly Problem[], notes: readonly string[]): string {
   const errors = found.filter((one) => one.severity === 'error').length
   const seen = `Envoy ${view.version}, ${view.managers.length} connection managers, ${view.clusters.size} clusters`
   const sum = found.length === 0 ? 'nothing is missing' : `${errors} errors, ${found.length - errors} warnings`
-  return [...found.map(problemLines), `${seen}: ${sum}`].join('\n')
+  return [...found.map(problemLines), ...notes.map((note) => `note: ${note}`), `${seen}: ${sum}`].join('\n')
 }

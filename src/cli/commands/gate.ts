@@ -57,6 +57,7 @@ export function gateCommand(program: Command): void {
       `
 The command finds in its environment: HUBWARD_TARGET, HUBWARD_SITE, HUBWARD_CLUSTER, HUBWARD_MODEL (where degraded),
 HUBWARD_ACTION, HUBWARD_REASON, HUBWARD_DECISION, HUBWARD_RESERVATION.
+A hubward whose certificate is signed by an authority of your own: NODE_EXTRA_CA_CERTS=ca.pem.
 Examples:
   hubward gate --class training --needs power.headroom_mw=2 --wait 10m --detach -- kubectl apply -f job.yaml
   hubward gate --class interactive-inference --site ams -- ./deploy.sh   # stale telemetry: 14, the prior version stays`,
