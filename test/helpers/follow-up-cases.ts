@@ -146,6 +146,7 @@ export function followUpCases(t: Test): void {
 
   t.test("more work of a job's session goes where the rest is, if what keeps work out lets it in there", async (t) => {
     const world = worldOf({ timers: { stableForMs: 0, dwellMs: 60_000, failBackMs: 0, cooldownMs: 0 } })
+    world.samples({ ams: { 'queue.depth': 0 }, fra: { 'queue.depth': 0 }, lon: { 'queue.depth': 0 } })
     const { followUp: _, ...more } = at('fra/default')
     for (let count = 0; count < 8; count++) t.match(world.decide(more), { target: 'fra/default', session: 'kept' })
     world.samples({ fra: { 'queue.depth': 90 } })

@@ -8,9 +8,10 @@ import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from './options.ts'
 
 const CLASSES = ['emea', 'eu', 'uk', 'ae'] as const
 
-/** The options of the shipped examples: a host for each residency class. */
+/** The options of the shipped examples: a host for each residency class, and jobs whose body hubward reads. */
 export const EXAMPLE_OPTIONS: EnvoyOptions = {
   ...ENVOY_OPTIONS_DEFAULT,
+  bodyPaths: ['/v1/jobs'],
   residency: {
     by: 'vhost',
     hosts: CLASSES.map((name) => ({ domains: [`${name}.llm.example.com`, `${name}.llm.example.com:*`], class: name })),
