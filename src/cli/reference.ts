@@ -16,7 +16,7 @@ import { METRICS } from '../metrics/table.ts'
 import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
 import { ADVICE_REASONS } from '../model/job.ts'
-import { READINESS_DEFAULT } from '../model/readiness.ts'
+import { type Admits, READINESS_DEFAULT } from '../model/readiness.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
 import { SIGNALS } from '../model/signal.ts'
 import type { Signal } from '../model/signal-row.ts'
@@ -50,6 +50,11 @@ const limitText = (signal: string, state: 'amber' | 'red'): string => {
     .find((one) => one.signal === signal)?.[state]
   if (limit === undefined) return ''
   return `${limit.op === 'max' ? 'above' : 'below'} ${limit.limit} until ${limit.resume}`
+}
+const admitsText = (admits: Admits): string => {
+  if (admits === 'all') return 'all'
+  const who = [...admits.flexibility, ...(admits.critical ? ['critical classes'] : []), ...admits.classes]
+  return who.length === 0 ? 'nobody' : who.join(', ')
 }
 const fieldsOf = (fields: Readonly<Record<string, string>> = {}): string =>
   Object.entries(fields)
@@ -101,6 +106,26 @@ export const PAGES: Readonly<Record<string, () => string>> = {
           (part) => part !== '',
         ),
       ),
+      '## Readiness where no document speaks',
+      'The limits of the built-in document. One of your own replaces it signal by signal; the more particular of two goes first: for a class at a site, for a site, for a class, for all.',
+      table(
+        ['dimension', 'signal', 'amber', 'red'],
+        Object.entries(READINESS_DEFAULT.limits).flatMap(([dimension, limits]) =>
+          limits.map(({ signal }) => [
+            dimension,
+            `\`${signal}\``,
+            limitText(signal, 'amber'),
+            limitText(signal, 'red'),
+          ]),
+        ),
+      ),
+      table(
+        ['dimension', 'state', 'lets in'],
+        Object.entries(READINESS_DEFAULT.admits).flatMap(([dimension, states]) =>
+          Object.entries(states).map(([state, admits]) => [dimension, state, admitsText(admits)]),
+        ),
+      ),
+      'Every other state lets everybody in.',
       '## Shared parts',
       table(
         ['part', 'meaning'],

@@ -7,6 +7,7 @@ import { ladderCandidates } from './check-ladder.ts'
 import { conditionConjuncts, conditionFacts, conditionProblems } from './conditions.ts'
 import { parseInstant } from './instant.ts'
 import { allCandidates, candidatesOf, serves } from './names.ts'
+import type { FieldPath } from './place.ts'
 import { didYouMean, knownNames } from './suggest.ts'
 import { isBroken, type Report, type View } from './view.ts'
 
@@ -21,7 +22,32 @@ export function checkPolicies(view: View): void {
     checkReview(view, policy, report)
     checkVersion(view, policy, report)
     checkKeepRoom(view, policy, report)
+    checkLinks(policy, report)
   }
+}
+
+/**
+ * A signal of a link has a value for each of its ends, and a limit on it would compare nothing. The way of one request is
+ * worked out of them: it may be limited from above, and be ranked by.
+ */
+function checkLinks(policy: Policy, report: Report): void {
+  const isLink = (signal: string): boolean => signalOf(signal)?.scope === 'link'
+  const isWay = (signal: string): boolean => signalOf(signal)?.perRequest === true
+  const wrong = (signal: string, path: FieldPath): void => {
+    const message = isWay(signal)
+      ? `${signal} is worked out for each request, so it can only be limited from above (max) and ranked by`
+      : `${signal} has one value for each end of a link, and none of its own`
+    const remedy = isWay(signal)
+      ? `write ${signal}: { max: … } under require.signals`
+      : 'require or rank path.cost_ms: the way of each request, from its client and to what it needs near'
+    report(path, { code: 'policy/link-signal', message, remedy, want: path[1] === 'rank' ? 'value' : 'key' })
+  }
+  for (const { signal, threshold } of policy.require.signals)
+    if (isLink(signal) && !(isWay(signal) && threshold.op === 'max'))
+      wrong(signal, ['spec', 'require', 'signals', signal])
+  for (const { signal } of policy.bands) if (isLink(signal)) wrong(signal, ['spec', 'bands', signal])
+  for (const [index, { signal }] of policy.rank.entries())
+    if (isLink(signal) && !isWay(signal)) wrong(signal, ['spec', 'rank', index, 'signal'])
 }
 
 /** Room is kept at known sites, where requests of the policy go, and not more of it than there is. */

@@ -47,6 +47,7 @@ export const DOCUMENT_PROBLEMS = {
   'readiness/admits-at-red': 'work that could wait is let in where safety is red',
   'readiness/contradiction': 'two documents of equal standing say different things',
   'class/held-nowhere': 'a class needs something near that no site holds',
+  'policy/link-signal': 'a limit on a signal that has a value for each end of a link',
   'policy/keep-room': 'room kept where no request of the policy goes, or more than there is',
   'class/no-fallback-policy': 'a class that has policies needs one without `when`',
   'policy/unknown-class': 'no workload class has this name',

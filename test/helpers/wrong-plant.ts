@@ -144,6 +144,32 @@ export const WRONG_OF_PLANT: readonly Wrong[] = [
     says: /110 %/,
   },
   {
+    what: 'a limit on a link',
+    points: 'client.rtt_p95_ms',
+    code: 'policy/link-signal',
+    text: policy('require: { signals: { client.rtt_p95_ms: { max: 50 } } }'),
+    says: /path.cost_ms/,
+  },
+  {
+    what: 'a band by the way of a request',
+    points: 'path.cost_ms',
+    code: 'policy/link-signal',
+    text: policy('bands: { path.cost_ms: [{ max: 50, action: route }, { action: deny }] }'),
+    says: /under require.signals/,
+  },
+  {
+    what: 'a way that has to be long',
+    points: 'path.cost_ms',
+    code: 'policy/link-signal',
+    text: policy('require: { signals: { path.cost_ms: { min: 5 } } }, rank: [{ signal: path.cost_ms, prefer: lower }]'),
+  },
+  {
+    what: 'a ranking by a link',
+    points: 'site.rtt_ms',
+    code: 'policy/link-signal',
+    text: policy('rank: [{ signal: site.rtt_ms, prefer: lower }]'),
+  },
+  {
     what: 'readiness of an unknown site',
     points: 'amsterdam',
     code: 'readiness/unknown-site',
