@@ -4,7 +4,7 @@ import { SIGNALS, signalOf } from '../model/signal.ts'
 import type { Signal } from '../model/signal-row.ts'
 import { FeedFailure, type FeedProblemCode, failure, feedProblem } from './failure.ts'
 import { entriesOf, type FileEntry } from './file-entries.ts'
-import { convertUnit, unitsFor } from './units.ts'
+import { convertUnit, isDifference, unitsFor } from './units.ts'
 
 /** What a file of samples gave. */
 export interface FileSamples {
@@ -85,7 +85,7 @@ const readEntry = (entry: FileEntry, origin: FileOrigin): Sample | Problem => {
   if (count !== undefined && !(Number.isSafeInteger(count) && (count as number) >= 0)) {
     return bad('count must be a whole number, how many events stand behind the value')
   }
-  const value = numberOf(fields.value, unit, row)
+  const value = numberOf(fields.value, unit, row, isDifference(signal as string))
   if (value === undefined) {
     if (typeof fields.value !== 'number' && typeof fields.value !== 'boolean') return bad('value must be a number')
     const remedy = `${row.unit} is what the table has; it is converted from ${unitsFor(row.unit).join(', ')}`
@@ -107,11 +107,11 @@ const readEntry = (entry: FileEntry, origin: FileOrigin): Sample | Problem => {
   }
 }
 
-const numberOf = (value: unknown, unit: unknown, row: Signal): number | undefined => {
+const numberOf = (value: unknown, unit: unknown, row: Signal, isDifference: boolean): number | undefined => {
   if (typeof value === 'boolean') return row.unit === 'bool' && unit === undefined ? Number(value) : undefined
   if (typeof value !== 'number') return undefined
   if (unit === undefined) return value
-  return typeof unit === 'string' ? convertUnit(value, unit, row.unit) : undefined
+  return typeof unit === 'string' ? convertUnit(value, unit, row.unit, isDifference) : undefined
 }
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/

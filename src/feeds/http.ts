@@ -12,6 +12,8 @@ export interface HttpPlace extends HttpAccess {
   readonly url: string
   /** A unix socket instead of the address's host. */
   readonly socketPath?: string
+  /** How many requests may be under way at once, each over a connection that is kept. 1. */
+  readonly connections?: number
 }
 
 /** One request where it differs from a GET of the reader's own address. */
@@ -62,7 +64,7 @@ export const shownUrl = (url: string): string => {
 }
 
 /**
- * Reads texts from one place, one connection, which it keeps. Bodies are handed over in parts as they come and are never
+ * Reads texts from one place, over one connection where nothing else is said, which it keeps. Bodies are handed over in parts as they come and are never
  * held whole, counted before and after unpacking; redirects are not followed.
  */
 export class HttpReader {
@@ -149,11 +151,11 @@ export class HttpReader {
     const tls = await accessTls(this.#place)
     const key = tls === undefined ? '' : createHash('sha256').update(JSON.stringify(tls)).digest('hex')
     if (this.#agent !== undefined && this.#agentKey === key) return this.#agent
-    const { socketPath } = this.#place
+    const { socketPath, connections = 1 } = this.#place
     const before = this.#agent
     try {
       this.#agent = new Agent({
-        connections: 1,
+        connections,
         connect: { timeout: CONNECT_MS_MAX, ...tls, ...(socketPath === undefined ? {} : { socketPath }) },
       })
     } catch (error) {

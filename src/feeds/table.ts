@@ -3,13 +3,17 @@ import { type CalendarConfig, calendarFaults, calendarFeed } from './calendar.ts
 import type { HttpAccess } from './credentials.ts'
 import type { EngineName } from './engines.ts'
 import { fileFeed } from './file.ts'
+import { type HttpJsonConfig, httpJsonFaults, httpJsonFeed } from './http-json.ts'
 import { modelServer } from './model-server.ts'
+import { type OpenadrConfig, openadrFeed } from './openadr.ts'
 import { placeOf } from './place.ts'
 import type { Source } from './poller.ts'
 import { probe } from './probe.ts'
+import { type PromqlConfig, promqlFaults, promqlFeed } from './promql.ts'
 import { type RedfishConfig, redfishFaults, redfishFeed } from './redfish.ts'
 import { FEED_DEFAULTS, FILE_SCHEMA, type JsonSchema, MODEL_SERVER_SCHEMA, PROBE_SCHEMA } from './schemas.ts'
-import { CALENDAR_SCHEMA, REDFISH_SCHEMA } from './schemas-grid.ts'
+import { CALENDAR_SCHEMA, OPENADR_SCHEMA, REDFISH_SCHEMA } from './schemas-grid.ts'
+import { HTTP_JSON_SCHEMA, PROMQL_SCHEMA } from './schemas-measure.ts'
 import type { FeedClock } from './time.ts'
 
 /** What every feed says of itself. */
@@ -52,7 +56,15 @@ export interface FileConfig extends Common {
 }
 
 /** One entry of `feeds`. */
-export type FeedConfig = ModelServerConfig | ProbeConfig | FileConfig | CalendarConfig | RedfishConfig
+export type FeedConfig =
+  | ModelServerConfig
+  | ProbeConfig
+  | FileConfig
+  | CalendarConfig
+  | RedfishConfig
+  | OpenadrConfig
+  | PromqlConfig
+  | HttpJsonConfig
 
 /** What the making of sources needs from outside. */
 export interface FeedParts {
@@ -167,6 +179,92 @@ export const FEED_KINDS = {
     faults: redfishFaults,
     sources: (config, { clock }) => [redfishFeed({ ...FEED_DEFAULTS.redfish, ...config }, clock)],
   } satisfies FeedKind<RedfishConfig>,
+  openadr: {
+    says: 'events of the grid from an OpenADR 3.1 VTN: limits, emergencies, prices, carbon',
+    schema: OPENADR_SCHEMA,
+    example: {
+      kind: 'openadr',
+      name: 'grid-ams',
+      owner: 'energy@example.com',
+      url: 'https://vtn.example.com/openadr3/3.1.0',
+      site: 'ams',
+      auth: { clientId: 'hubward-ams', clientSecretFile: '/run/secrets/vtn' },
+      names: ['ams-campus'],
+      signals: ['grid.import_limit_mw', 'grid.emergency'],
+      emergencyTypes: ['ALERT_GRID_EMERGENCY', 'ALERT_BLACK_START'],
+    },
+    urls: ({ url, auth }) => [url, ...(auth !== undefined && 'tokenUrl' in auth ? [auth.tokenUrl ?? url] : [])],
+    targets: ({ site }) => [site],
+    sources: (config, { clock }) => [openadrFeed({ ...FEED_DEFAULTS.openadr, ...config }, clock)],
+  } satisfies FeedKind<OpenadrConfig>,
+  promql: {
+    says: 'values from a Prometheus, Thanos, Mimir or VictoriaMetrics, with the times at which they were measured',
+    schema: PROMQL_SCHEMA,
+    example: {
+      kind: 'promql',
+      name: 'ams-prometheus',
+      owner: 'observability@example.com',
+      url: 'https://prometheus.ams.example.com',
+      auth: { bearerFile: '/run/secrets/prometheus' },
+      queries: [
+        {
+          signal: 'power.draw_mw',
+          query: 'sum (rack_power_watts{site="AMS-01"})',
+          timestampOf: 'rack_power_watts{site="AMS-01"}',
+          unit: 'W',
+          site: 'ams',
+        },
+        {
+          signal: 'cooling.supply_c',
+          query: 'coolant_supply_celsius{job="bms"}',
+          labels: { site: 'site', loop: 'loop' },
+          names: { 'AMS-01': 'ams', 'FRA-02': 'fra' },
+        },
+        {
+          signal: 'client.rtt_p95_ms',
+          query: 'quantile by (asn) (0.95, client_rtt_seconds{site="AMS-01"})',
+          timestampOf: 'client_rtt_seconds{site="AMS-01"}',
+          unit: 's',
+          site: 'ams',
+          labels: { from: 'asn' },
+          fromKind: 'asn',
+        },
+      ],
+    },
+    urls: ({ url }) => [url],
+    targets: ({ targets }) => targets ?? [],
+    faults: promqlFaults,
+    sources: (config, { clock }) => [promqlFeed({ ...FEED_DEFAULTS.promql, ...config }, clock)],
+  } satisfies FeedKind<PromqlConfig>,
+  'http-json': {
+    says: 'values at JSON pointers of a document over HTTP',
+    schema: HTTP_JSON_SCHEMA,
+    example: {
+      kind: 'http-json',
+      name: 'ams-bms',
+      owner: 'facility@example.com',
+      url: 'https://bms.ams.example.com/api/points',
+      auth: { username: 'hubward', passwordFile: '/run/secrets/bms' },
+      values: [
+        {
+          signal: 'cooling.supply_c',
+          pointer: '/loops/0/supply/value',
+          unit: 'degF',
+          site: 'ams',
+          loop: 'cdu-1',
+          timePointer: '/loops/0/supply/at',
+          timeUnit: 'ms',
+          quality: { pointer: '/loops/0/supply/quality', good: ['good'] },
+        },
+        { signal: 'power.draw_mw', pointer: '/power/total', unit: 'kW', site: 'ams', numericStrings: true },
+        { signal: 'price.per_mwh', pointer: '/tariff/now', unit: 'USD/MWh', rate: 0.92, site: 'ams' },
+      ],
+    },
+    urls: ({ url }) => [url],
+    targets: () => [],
+    faults: httpJsonFaults,
+    sources: (config, { clock }) => [httpJsonFeed({ ...FEED_DEFAULTS['http-json'], ...config }, clock)],
+  } satisfies FeedKind<HttpJsonConfig>,
 } as const satisfies { readonly [K in FeedConfig['kind']]: FeedKind<Extract<FeedConfig, { kind: K }>> }
 
 /** The row of an entry's kind. */

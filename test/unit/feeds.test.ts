@@ -19,7 +19,7 @@ import { ENVOY_ADMIN_SCHEMA } from '../../src/feeds/schemas.ts'
 import { histogramsOf, seriesOf } from '../../src/feeds/series.ts'
 import { SkewEstimate } from '../../src/feeds/skew.ts'
 import { FEED_KINDS, type FeedConfig } from '../../src/feeds/table.ts'
-import { convertUnit } from '../../src/feeds/units.ts'
+import { convertUnit, unitFault } from '../../src/feeds/units.ts'
 import { bucketQuantile } from '../../src/math/bucket-quantile.ts'
 import { Sketch } from '../../src/math/sketch.ts'
 import type { Change } from '../../src/model/change.ts'
@@ -829,10 +829,25 @@ t.test('units are converted within their kind and no further', async (t) => {
   near(convertUnit(95, '%', 'ratio'), 0.95)
   near(convertUnit(0.07, 'ratio', '%'), 7)
   near(convertUnit(0.12, 'EUR/kWh', 'EUR/MWh'), 120)
+  near(convertUnit(60, 'm3/h', 'l/min'), 1_000)
+  near(convertUnit(10, 'gpm', 'l/min'), 37.854_117_84)
+  near(convertUnit(1_000, 'lbs/MWh', 'g/kWh'), 453.592_37)
+  near(convertUnit(104, 'degF', 'Cel'), 40)
+  near(convertUnit(-40, 'degF', 'Cel'), -40)
+  near(convertUnit(300, 'K', 'Cel'), 26.85)
+  near(convertUnit(9, 'degF', 'Cel', true), 5)
+  near(convertUnit(5, 'K', 'Cel', true), 5)
+  t.equal(unitFault('EUR/kWh', 'EUR/MWh'), undefined)
+  t.equal(unitFault('USD/MWh', 'EUR/MWh', 0.92), undefined)
+  t.match(unitFault('USD/MWh', 'EUR/MWh'), [/not in EUR/, /give `rate`, what one USD is in EUR/])
+  t.match(unitFault('USD/h', 'EUR/MWh', 0.92), [/can't be made/, /EUR\/kWh/])
+  t.match(unitFault('EUR/MWh', 'EUR/MWh', 0.92), [/rate/, /name the currency/])
+  t.match(unitFault('psi', 'Cel'), [/"psi"/, /degF/])
   for (const [from, to] of [
     ['s', 'MW'],
-    ['F', 'Cel'],
+    ['Cel', 'MW'],
     ['constructor', 'ms'],
+    ['Cel', 'toString'],
     ['requests', 'gpus'],
   ] as const) {
     t.equal(convertUnit(1, from, to), undefined, `${from} to ${to}`)
