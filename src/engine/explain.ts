@@ -9,10 +9,12 @@ import { decide } from './decide.ts'
 import { HARD, hardBecause, holds } from './eligibility.ts'
 import { softBlock } from './fitness.ts'
 import { rampShare } from './gates.ts'
+import { nearOf, pathTo } from './gravity.ts'
 import { tiersOf } from './judge-tiers.ts'
+import { networkTo } from './network-ties.ts'
 import { coversTarget } from './orders.ts'
 import { policyFor } from './precedence.ts'
-import type { EngineSnapshot, PolicyProgram } from './programs.ts'
+import { type EngineSnapshot, PATH_COST, type PolicyProgram } from './programs.ts'
 import { type Scene, sceneOf } from './scene.ts'
 
 /** One candidate with everything that stood in its way, not only the first thing. */
@@ -65,8 +67,46 @@ export const explain = (
     policies,
     candidates,
     wouldHaveChanged,
-    text: [...inWords(decision), ...wouldHaveChanged.map((line) => `${line}.`)],
+    text: [
+      ...inWords(decision),
+      ...(policy === undefined ? [] : waysInWords(scene, policy, chosen)),
+      ...wouldHaveChanged.map((line) => `${line}.`),
+    ],
   }
+}
+
+/** How many ways are told: of a ladder over every site the first ones. */
+const WAYS_MAX = 8
+
+/** What the way to each candidate is made of, where the request or its policy asks, and whether networks broke a tie. */
+const waysInWords = (scene: Scene, policy: PolicyProgram, chosen: TargetName | undefined): string[] => {
+  const { facts, programs } = scene
+  const lines: string[] = []
+  const isRanked = policy.rank.some(({ signal }) => signal === PATH_COST)
+  if (isRanked || policy.pathCostMax !== undefined || nearOf(scene).length > 0) {
+    const indexes = [
+      ...new Set(
+        tiersOf(scene, policy)
+          .flat()
+          .flatMap(({ targets }) => targets),
+      ),
+    ]
+    for (const index of indexes.slice(0, WAYS_MAX)) {
+      const target = programs.targets[index]!
+      const { ms, says, missing } = pathTo(scene, target)
+      const whole = ms === null ? 'not known' : `${Math.round(ms * 100) / 100} ms`
+      const lacks = missing === undefined ? '' : `, and ${missing} is held by no site in reach`
+      lines.push(`The way to ${target.name} is ${whole}${says === '' ? '' : `: ${says}`}${lacks}.`)
+    }
+  }
+  const index = chosen === undefined ? undefined : programs.indexOf.get(chosen)
+  const site = index === undefined ? undefined : programs.targets[index]!.site
+  const how = facts.asn === undefined || site === undefined ? undefined : networkTo(programs, facts.asn, site)
+  if (how !== undefined)
+    lines.push(
+      `Of equals ${site} goes first: its network ${how === 'reaches' ? '' : 'meets one that '}reaches AS${facts.asn}.`,
+    )
+  return lines
 }
 
 const candidatesOf = (scene: Scene, policy: PolicyProgram): Candidate[] => {

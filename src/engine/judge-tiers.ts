@@ -4,7 +4,8 @@ import { milder, softBlock } from './fitness.ts'
 import { type Healed, healedCluster } from './healing.ts'
 import type { Judgement } from './judgement.ts'
 import type { EntryProgram, PolicyProgram, TargetProgram } from './programs.ts'
-import { nearestSites, rankTies, spread, towardsClient } from './ranking.ts'
+import { towardsClient } from './network-ties.ts'
+import { nearestSites, rankTies, spread } from './ranking.ts'
 import type { Scene } from './scene.ts'
 
 /** Steps 3 to 8: the session's pool, or the best fit target of the first tier that has one. Undefined: none has. */

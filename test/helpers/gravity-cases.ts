@@ -49,6 +49,11 @@ export function gravityCases(t: Test): void {
       lon: { 'region:EMEA': 20 },
     })
     t.equal(world.where({ region: 'EMEA' }), 'fra/default', '29 against 60 and 50')
+    t.ok(
+      explain(world.facts({ region: 'EMEA' }), world.snapshot, world.tally, world.now).text.includes(
+        'The way to fra/default is 29 ms: region:EMEA 20 + index@ams 9.',
+      ),
+    )
     t.equal(world.where({ region: 'APAC' }), 'ams/default', 'another region is measured from this gateway')
   })
 
@@ -194,6 +199,9 @@ export function gravityCases(t: Test): void {
     t.same(reached({ asn: 1136, tier: 'far' }), ['lon/default'], 'an exchange that the network of the client is at')
     t.equal(reached({ asn: 65_000 }).length, 4, 'a network that nobody names')
     t.equal(reached({}).length, 4)
+    const facts = world.facts({ asn: 1136, tier: 'far' })
+    const { text } = explain(facts, world.snapshot, world.tally, world.now)
+    t.ok(text.includes('Of equals lon goes first: its network meets one that reaches AS1136.'), text.join('\n'))
   })
 
   t.test('preferences go before networks', async (t) => {
