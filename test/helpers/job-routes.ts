@@ -1,9 +1,11 @@
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import type { Test } from 'tap'
 import { readDocuments } from '../../src/documents/read.ts'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import { ENVOY_OPTIONS_DEFAULT } from '../../src/envoy/config/options.ts'
+import { readJournal } from '../../src/journal/read.ts'
 import { hubwardFolder, socketIn, startHubward } from './hubward-process.ts'
 import { type Answer, type Asking, ask, startEnvoy, until } from './running-envoy.ts'
 
@@ -201,6 +203,12 @@ export async function jobRoutes(t: Test, folder: string): Promise<void> {
         ],
         'none',
       )
+      const told = await until('the event', async () => {
+        for await (const line of readJournal(join(folder, 'state', 'journal'), { streams: ['changes'] }))
+          if (line.kind === 'session-moved') return line
+        return false
+      })
+      t.match(told, { class: 'batch-inference', from: `${sent.body}/p`, to: `${moved.body}/p`, count: Number })
     },
   )
 
