@@ -21,6 +21,7 @@ import type { Change } from '../../src/model/change.ts'
 import type { Heartbeat, Sample } from '../../src/model/sample.ts'
 import { SIGNALS } from '../../src/model/signal.ts'
 import { START, settled, Time } from '../helpers/feed-time.ts'
+import { promqlFeedTests } from '../helpers/promql-feed.ts'
 import { ask as askEnvoy, startEnvoy, until } from '../helpers/running-envoy.ts'
 import { ask, CHAT, HELLO, order, siteFor } from '../helpers/simulated-site.ts'
 
@@ -778,6 +779,8 @@ t.test("Envoy's own view", async (t) => {
     t.match(await problemOf(attemptOf(at(`127.0.0.1:${deadAt}`))), { code: 'feed/unreachable' })
   })
 })
+
+t.test('a PromQL feed on a real Prometheus', promqlFeedTests)
 
 t.test('all feeds together', async (t) => {
   const running = (t: Test, ...given: Parameters<typeof openFeeds>): Feeds => {
