@@ -60,7 +60,7 @@ function unknownKind(located: Located, at: FieldPath, kind: unknown): Problem {
 }
 
 /** Kinds whose `path` is one of a file; that of the others is one of HTTP. */
-const FILE_KINDS: ReadonlySet<string> = new Set<FeedConfig['kind']>(['file'])
+const FILE_KINDS: ReadonlySet<string> = new Set<FeedConfig['kind']>(['file', 'series'])
 
 const namesFile = (field: string, kind: string): boolean =>
   field === 'path' ? FILE_KINDS.has(kind) : field === 'file' || field.endsWith('File')

@@ -11,6 +11,7 @@ export const FEED_PROBLEMS = {
   'feed/credentials': 'a file with credentials or certificates that could not be used',
   'feed/bad-text': 'a text that breaks its format',
   'feed/too-many-series': 'more series than are kept',
+  'feed/nothing-ahead': 'a series that is all past',
   'feed/too-many-intervals': 'more intervals than a series can have',
   'feed/too-many-models': 'more models than are told apart',
   'feed/bad-histogram': 'a histogram that contradicts itself',

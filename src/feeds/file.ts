@@ -62,7 +62,8 @@ export function fileFeed(options: FileOptions): Source {
   }
 }
 
-const readBounded = async (path: string, bytesMax: number): Promise<{ text: string; writtenAt: number }> => {
+/** A file's text and when it was written, up to so many bytes. Rejects with FeedFailure. */
+export const readBounded = async (path: string, bytesMax: number): Promise<{ text: string; writtenAt: number }> => {
   try {
     const file = await open(path, 'r')
     try {
@@ -89,8 +90,11 @@ const readBounded = async (path: string, bytesMax: number): Promise<{ text: stri
   }
 }
 
-/** A folder that can't be watched is no failure: the interval finds what is new. */
-const watchFolder = (path: string, changed: () => void): (() => void) => {
+/**
+ * Calls back when a file may have changed; the function it gives ends that. A folder that can't be watched is no failure:
+ * the interval finds what is new.
+ */
+export const watchFolder = (path: string, changed: () => void): (() => void) => {
   try {
     // A ConfigMap's file never changes itself: the link ..data beside it does.
     const watcher = watch(dirname(path), { persistent: false }, (_, name) => {

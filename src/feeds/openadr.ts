@@ -15,6 +15,7 @@ import {
 } from './openadr-signals.ts'
 import { type ClientCredentials, ClientToken } from './openadr-token.ts'
 import type { Attempt, Reading, Source } from './poller.ts'
+import { Running } from './series-check.ts'
 import { SkewEstimate } from './skew.ts'
 import type { FeedClock } from './time.ts'
 
@@ -73,6 +74,7 @@ export function openadrFeed(options: OpenadrOptions, clock: FeedClock): Source {
   /** What was said before and so has to be unsaid. */
   const said = new Set<OpenadrSignal>()
   const seenAt = new Map<string, number>()
+  const [price, carbon] = [new Running(), new Running()]
 
   const read = async ({ signal }: Attempt): Promise<Reading> => {
     const attempt = reader.attempt(signal, skew)
@@ -108,7 +110,7 @@ export function openadrFeed(options: OpenadrOptions, clock: FeedClock): Source {
           at: now,
           ...(running === undefined ? {} : { value: 1, validUntil: running.to }),
         })
-      } else put(intervals)
+      } else put((one === 'price.per_mwh' ? price : carbon).steady(intervals, now))
       if (intervals.length > 0) said.add(one)
       else said.delete(one)
     }

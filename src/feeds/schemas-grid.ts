@@ -1,5 +1,7 @@
+import { SIGNALS } from '../model/signal.ts'
 import { OPENADR_SIGNALS } from './openadr-signals.ts'
 import { ACCESS, common, FEED_DEFAULTS, type JsonSchema, ms, named, object, TARGET, text, URL } from './schemas.ts'
+import { SERIES_FORMATS } from './series-formats.ts'
 
 const targets = { type: 'array', minItems: 1, maxItems: 1_000, items: TARGET, description: 'whom it is for' }
 
@@ -36,7 +38,7 @@ const whole = (description: string, minimum: number, maximum: number, byDefault:
   default: byDefault,
   description,
 })
-const asking = (kind: 'redfish' | 'openadr'): JsonSchema => ({
+const asking = (kind: 'redfish' | 'openadr' | 'series'): JsonSchema => ({
   ...common(kind),
   backoffMsMax: ms('longest wait between failing attempts', 100, FEED_DEFAULTS[kind].backoffMsMax),
   bodyBytesMax: whole('all that one attempt reads', 1_024, 16_777_216, FEED_DEFAULTS[kind].bodyBytesMax),
@@ -152,3 +154,93 @@ export const OPENADR_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'site']
     ],
   },
 })
+
+const POINTER = (description: string): JsonSchema => ({ type: 'string', maxLength: 512, description })
+const COLUMN = (description: string) => text(description, { maxLength: 200 })
+
+/** What a feed of a series may say. */
+export const SERIES_SCHEMA: JsonSchema = {
+  ...object(['kind', 'name', 'targets', 'signal', 'format'], {
+    ...asking('series'),
+    targets,
+    signal: { enum: Object.keys(SIGNALS), description: 'what its values are' },
+    url: text('http:// or https:// address, without user and password', { pattern: '^https?://' }),
+    path: text('a file instead of an address'),
+    query: {
+      type: 'array',
+      maxItems: 32,
+      items: {
+        oneOf: [
+          object(['name', 'value'], {
+            name: text('parameter'),
+            value: text(
+              'its value; {from} and {to} are today and the day after tomorrow, {from:compact} as 202611230000',
+            ),
+          }),
+          object(['name', 'file'], { name: text('parameter'), file: text('a file that holds its value') }),
+        ],
+      },
+      description: 'what stands behind the question mark',
+    },
+    format: {
+      enum: Object.keys(SERIES_FORMATS),
+      description: Object.entries(SERIES_FORMATS)
+        .map(([name, { says }]) => `${name}: ${says}`)
+        .join('; '),
+    },
+    json: {
+      ...object(['from', 'value'], {
+        items: POINTER('the list of intervals; absent: from and value lead to lists themselves'),
+        from: POINTER('when an interval begins, seen from its item'),
+        to: POINTER('when it ends; absent: see resolutionMs'),
+        value: POINTER('its value'),
+        issuedAt: POINTER('when the answer was made, seen from the whole'),
+      }),
+      description: 'where things are, as JSON pointers; times in ISO 8601, or as numbers of seconds or milliseconds',
+    },
+    csv: {
+      ...object(['from', 'value'], {
+        from: COLUMN('when an interval begins: Datetime (UTC)'),
+        to: COLUMN('when it ends; absent: see resolutionMs'),
+        value: COLUMN('its value: Carbon Intensity gCO2eq/kWh (LCA)'),
+        where: {
+          type: 'object',
+          additionalProperties: { type: 'string' },
+          description: 'only rows with these cells: { Zone Id: NL }',
+        },
+        separator: { enum: [',', ';', '\t'], description: 'between cells; a comma where absent' },
+      }),
+      description: 'the columns by their names in the first line; times without a zone are of UTC',
+    },
+    resolutionMs: ms('how long a value without an end holds; the shortest step between two where absent', 60_000),
+    unit: text("the unit of the values, where the format doesn't say: USD/MWh, kg/MWh; the signal's where absent"),
+    rate: { type: 'number', exclusiveMinimum: 0, description: 'EUR for one of their currency' },
+    offPeak: {
+      oneOf: [
+        object(['cheapestHours'], {
+          cheapestHours: { type: 'number', exclusiveMinimum: 0, maximum: 24, description: 'the cheapest of each day' },
+          timeZone: text('whose days; UTC where absent', { maxLength: 64 }),
+        }),
+        object(['below'], { below: { type: 'number', description: 'all hours that cost less, EUR/MWh' } }),
+      ],
+      description: 'makes tariff.off_peak from the prices',
+    },
+    ...ACCESS,
+    auth: {
+      description: 'credentials, read from files at each attempt or login',
+      oneOf: [
+        object(['bearerFile'], { bearerFile: text('a file that holds a bearer token') }),
+        object(['username', 'passwordFile'], {
+          username: text('the user of basic authentication'),
+          passwordFile: text('a file that holds the password'),
+        }),
+        object(['loginUrl', 'username', 'passwordFile'], {
+          loginUrl: { ...URL, description: 'gives a token for basic authentication: https://api.watttime.org/login' },
+          username: text('the user'),
+          passwordFile: text('a file that holds the password'),
+        }),
+      ],
+    },
+  }),
+  oneOf: [{ required: ['url'] }, { required: ['path'] }],
+}

@@ -40,6 +40,7 @@ export const FEED_DEFAULTS = {
   probe: { intervalMs: 2_000, timeoutMs: 1_000, path: '/health' },
   file: { intervalMs: 5_000, timeoutMs: 2_000, backoffMsMax: 30_000, bytesMax: 8_388_608 },
   calendar: { intervalMs: 30_000 },
+  series: { intervalMs: 300_000, timeoutMs: 20_000, backoffMsMax: 900_000, bodyBytesMax: 2_097_152 },
   openadr: { intervalMs: 15_000, timeoutMs: 10_000, backoffMsMax: 60_000, bodyBytesMax: 4_194_304 },
   redfish: { intervalMs: 10_000, timeoutMs: 8_000, backoffMsMax: 60_000, bodyBytesMax: 1_048_576, requestsMax: 128 },
   promql: { intervalMs: 5_000, timeoutMs: 3_000, backoffMsMax: 30_000, bodyBytesMax: 1_048_576 },
@@ -101,6 +102,13 @@ export const named = (kind: keyof typeof FEED_DEFAULTS): JsonSchema => ({
 export const common = (kind: Exclude<keyof typeof FEED_DEFAULTS, 'calendar'>): JsonSchema => ({
   ...named(kind),
   timeoutMs: ms('deadline of one attempt', 50, FEED_DEFAULTS[kind].timeoutMs),
+  noise: {
+    type: 'object',
+    description:
+      'by signal, how far samples lie apart when nothing happens, in its unit: validate tells thresholds that follow it',
+    propertyNames: { enum: Object.keys(SIGNALS) },
+    additionalProperties: { type: 'number', minimum: 0 },
+  },
 })
 
 /** What a model-server feed may say. */

@@ -112,3 +112,23 @@ export function tidyIntervals(given: readonly Interval[], signal: string, since:
     dropped: ahead.length - looked.length + Math.max(0, left.length - SERIES_INTERVALS_MAX),
   }
 }
+
+/**
+ * The beginning of what runs, kept from going back: a series that is revised in the middle of an interval, so that the
+ * running one now begins earlier, is news as of now and not as of then; the engine takes nothing older than it has.
+ */
+export class Running {
+  #last: Interval | undefined
+
+  /** The intervals, with the running one's beginning where it has to be later. */
+  steady(intervals: readonly Interval[], now: EpochMs): readonly Interval[] {
+    const index = intervals.findIndex(({ from, to }) => from <= now && now < to)
+    if (index < 0) return intervals
+    const running = intervals[index]!
+    const last = this.#last
+    const from =
+      last === undefined || running.from >= last.from ? running.from : running.value === last.value ? last.from : now
+    this.#last = { ...running, from }
+    return from === running.from ? intervals : intervals.with(index, this.#last)
+  }
+}

@@ -12,8 +12,9 @@ import { probe } from './probe.ts'
 import { type PromqlConfig, promqlFaults, promqlFeed } from './promql.ts'
 import { type RedfishConfig, redfishFaults, redfishFeed } from './redfish.ts'
 import { FEED_DEFAULTS, FILE_SCHEMA, type JsonSchema, MODEL_SERVER_SCHEMA, PROBE_SCHEMA } from './schemas.ts'
-import { CALENDAR_SCHEMA, OPENADR_SCHEMA, REDFISH_SCHEMA } from './schemas-grid.ts'
+import { CALENDAR_SCHEMA, OPENADR_SCHEMA, REDFISH_SCHEMA, SERIES_SCHEMA } from './schemas-grid.ts'
 import { HTTP_JSON_SCHEMA, PROMQL_SCHEMA } from './schemas-measure.ts'
+import { type SeriesConfig, seriesFaults, seriesFeed } from './series-feed.ts'
 import type { FeedClock } from './time.ts'
 
 /** What every feed says of itself. */
@@ -22,6 +23,8 @@ interface Common {
   readonly owner?: string
   readonly intervalMs?: number
   readonly timeoutMs?: number
+  /** How far samples of a signal lie apart when nothing happens, in its unit. */
+  readonly noise?: Readonly<Record<string, number>>
 }
 
 /** A feed of model servers' metrics, as it is configured. */
@@ -63,6 +66,7 @@ export type FeedConfig =
   | CalendarConfig
   | RedfishConfig
   | OpenadrConfig
+  | SeriesConfig
   | PromqlConfig
   | HttpJsonConfig
 
@@ -197,6 +201,35 @@ export const FEED_KINDS = {
     targets: ({ site }) => [site],
     sources: (config, { clock }) => [openadrFeed({ ...FEED_DEFAULTS.openadr, ...config }, clock)],
   } satisfies FeedKind<OpenadrConfig>,
+  series: {
+    says: 'values ahead of time by intervals, from an address or a file: prices, carbon, and off-peak hours by them',
+    schema: SERIES_SCHEMA,
+    example: {
+      kind: 'series',
+      name: 'day-ahead-nl',
+      owner: 'energy@example.com',
+      targets: ['ams'],
+      signal: 'price.per_mwh',
+      url: 'https://web-api.tp.entsoe.eu/api',
+      query: [
+        { name: 'securityToken', file: '/run/secrets/entsoe' },
+        { name: 'documentType', value: 'A44' },
+        { name: 'in_Domain', value: '10YNL----------L' },
+        { name: 'out_Domain', value: '10YNL----------L' },
+        { name: 'periodStart', value: '{from:compact}' },
+        { name: 'periodEnd', value: '{to:compact}' },
+      ],
+      format: 'entsoe-a44',
+      offPeak: { cheapestHours: 6, timeZone: 'Europe/Amsterdam' },
+    },
+    urls: ({ url, auth }) => [
+      ...(url === undefined ? [] : [url]),
+      ...(auth !== undefined && 'loginUrl' in auth ? [auth.loginUrl] : []),
+    ],
+    targets: ({ targets }) => targets,
+    faults: seriesFaults,
+    sources: (config, { clock }) => [seriesFeed({ ...FEED_DEFAULTS.series, ...config }, clock)],
+  } satisfies FeedKind<SeriesConfig>,
   promql: {
     says: 'values from a Prometheus, Thanos, Mimir or VictoriaMetrics, with the times at which they were measured',
     schema: PROMQL_SCHEMA,
