@@ -3,6 +3,7 @@ import type { Decision } from '../model/decision.ts'
 import { type EpochMs, siteOf } from '../model/names.ts'
 import { annotated } from './annotated.ts'
 import { answered, notReady } from './decide.ts'
+import { unknownSite } from './facts-json.ts'
 import type { JobsView } from './jobs-view.ts'
 import { isPlain, own, type Plain } from './json-reader.ts'
 import { problem } from './problem.ts'
@@ -46,6 +47,8 @@ export function admissionHandler(
   if (known === undefined) return notReady(reply)
   const read = annotated(object, known, now)
   if (read === undefined) return allowed(uid)
+  if (site !== undefined && !known.sites.has(site))
+    return refused(uid, `hubward: ${unknownSite(site)}; correct the path of the webhook`)
   if ('wrong' in read) return refused(uid, `hubward: ${read.wrong}`)
   const decision = answered(view, read.facts, {
     reserve: !dryRun,

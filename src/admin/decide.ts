@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { Decision } from '../model/decision.ts'
 import type { EpochMs } from '../model/names.ts'
 import { deadline } from '../request/values.ts'
-import { type AskedFacts, factsIn, type KnownNames } from './facts-json.ts'
+import { type AskedFacts, factsIn, type KnownNames, siteIn } from './facts-json.ts'
 import type { HowAsked, JobsView } from './jobs-view.ts'
 import { isPlain, JsonReader, own } from './json-reader.ts'
 import { problem } from './problem.ts'
@@ -88,7 +88,7 @@ function questionIn(reader: JsonReader, body: unknown, known: KnownNames, now: E
   const isList = Array.isArray(written)
   const key = reader.text(from, 'key', '')
   const lifeMs = durationIn(reader, from, 'reserveFor')
-  const site = reader.text(from, 'site', '')
+  const site = siteIn(reader, from, known)
   const how: HowAsked = {
     reserve: reader.truth(from, 'reserve', '') ?? false,
     dispatch: reader.truth(from, 'dispatch', '') ?? false,

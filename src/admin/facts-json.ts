@@ -11,6 +11,7 @@ export type AskedFacts = Omit<Facts, 'requestId' | 'seed'> & { readonly requestI
 /** What of the documents a question is read with. */
 export interface KnownNames {
   readonly classes: ReadonlySet<string>
+  readonly sites: ReadonlySet<string>
   /** The jurisdictions of a residency class; undefined: there is none of that name. */
   readonly residency: (name: string) => readonly string[] | undefined
   /** The name of the residency class of a tenant whose questions name none. */
@@ -163,3 +164,13 @@ function extraIn(reader: JsonReader, from: Plain, pointer: string): Facts['extra
   }
   return extra
 }
+
+/** The site that alone will do for the asker: one of the documents, for nothing would ever be sent to another. */
+export function siteIn(reader: JsonReader, from: Plain, known: KnownNames): string | undefined {
+  const name = reader.text(from, 'site', '')
+  if (name === undefined || known.sites.has(name)) return name
+  return reader.wrong('/site', unknownSite(name), `known: ${[...known.sites].slice(0, 12).join(', ') || 'none'}`)
+}
+
+/** What is said of a site that no document names. */
+export const unknownSite = (name: string): string => `no site is called "${name.slice(0, 64)}"`

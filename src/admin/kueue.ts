@@ -4,6 +4,7 @@ import type { EpochMs } from '../model/names.ts'
 import { elsewhereText, isLetIn } from './admission.ts'
 import { annotated } from './annotated.ts'
 import { answered, badRequest, notReady, retryAfterMs } from './decide.ts'
+import { siteIn } from './facts-json.ts'
 import type { JobsView } from './jobs-view.ts'
 import { isPlain, JsonReader, own, type Plain } from './json-reader.ts'
 
@@ -16,10 +17,12 @@ const REQUEUE_S = 60
  * it. Asked again for the same Workload, what was admitted stays so; a finished one holds nothing any more.
  */
 export function kueueHandler(body: unknown, reply: FastifyReply, view: JobsView, now: EpochMs): object {
+  const known = view.known()
+  if (known === undefined) return notReady(reply)
   const reader = new JsonReader()
   const from = reader.object(body, '', ['workload', 'check', 'site']) ?? {}
   const check = reader.text(from, 'check', '') ?? 'hubward'
-  const site = reader.text(from, 'site', '')
+  const site = siteIn(reader, from, known)
   const workload = own(from, 'workload')
   if (!isPlain(workload) || own(workload, 'kind') !== 'Workload')
     reader.wrong('/workload', 'is no Workload', 'write the Workload as the API server gives it')
@@ -38,8 +41,6 @@ export function kueueHandler(body: unknown, reply: FastifyReply, view: JobsView,
     if (job !== undefined) view.ended(job.id, 'its workload has finished')
     return state('Ready', 'the workload has finished and holds nothing')
   }
-  const known = view.known()
-  if (known === undefined) return notReady(reply)
   const read = annotated(object, known, now)
   if (read === undefined) return state('Ready', 'no annotation hubward.dev/class: not judged')
   if ('wrong' in read) return state('Rejected', read.wrong)

@@ -129,7 +129,7 @@ export const ROUTES = {
   jobsEvents: {
     path: '/v1/jobs/events',
     open: false,
-    says: 'server-sent events of all jobs: admitted, running, advice, renewed, ended',
+    says: 'server-sent events of all jobs: admitted, running, paused, advice, renewed, ended',
     query: { lastEventId: 'as the header Last-Event-ID: what came after it is sent first' },
     answers: {
       200: 'text/event-stream; `reset` says that what was missed is not known any more: read /v1/jobs',

@@ -63,7 +63,7 @@ export const METRICS = {
   hubward_jobs: {
     type: 'gauge',
     labels: ['class', 'state', 'advice'],
-    says: 'admitted jobs by whether they have said that they run, and by what they are told',
+    says: 'admitted jobs by state (admitted, running, paused), as they have said it, and by what they are told',
   },
   hubward_reserved_mw: {
     type: 'gauge',

@@ -49,7 +49,8 @@ export interface Job {
   readonly admittedAt: EpochMs
   readonly expiresAt: EpochMs
   readonly lifeMs: number
-  readonly state: 'admitted' | 'running'
+  /** `paused`: it was told to stop, and has said that it draws nothing. */
+  readonly state: 'admitted' | 'running' | 'paused'
   /** What it said it draws; absent: nothing yet. */
   readonly drawMw?: number
   /** The asker's own name for it: asked again under the same one, it gets the same answer. */
@@ -61,7 +62,7 @@ export interface Job {
 export interface JobEvent {
   /** Counts up from 1 since the start; with the start's name before it, it is the id of a server-sent event. */
   readonly number: number
-  readonly kind: 'admitted' | 'running' | 'advice' | 'renewed' | 'ended'
+  readonly kind: 'admitted' | 'running' | 'paused' | 'advice' | 'renewed' | 'ended'
   readonly at: EpochMs
   readonly job: Job
   /** Why it ended. */

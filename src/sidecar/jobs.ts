@@ -137,9 +137,11 @@ export function createJobs(parts: JobsParts): Jobs {
       if (job === undefined) return undefined
       const at = clock()
       if (drawMw !== undefined) apply({ kind: 'reservation-drawn', at, id, drawMw })
-      let next = put(job, { state: 'running', ...(drawMw === undefined ? {} : { drawMw }) })
+      const isPaused = drawMw === 0 && (job.advice.action === 'pause' || job.advice.action === 'move')
+      const state = isPaused ? 'paused' : 'running'
+      let next = put(job, { state, ...(drawMw === undefined ? {} : { drawMw }) })
       if (job.advice.action === 'resume') next = tell(next, { action: 'run', reason: 'fits', since: at }, at)
-      if (job.state !== 'running') feed.push('running', at, next)
+      if (job.state !== state) feed.push(state, at, next)
       return next
     },
     renew: (id, lifeMs) => {

@@ -10,7 +10,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
-import type { EpochMs } from '../model/names.ts'
+import { type EpochMs, siteOf } from '../model/names.ts'
 import type { RequestView } from '../model/request-view.ts'
 import type { ReadFacts } from '../request/facts.ts'
 import { issueHop } from '../request/hop.ts'
@@ -115,6 +115,14 @@ const engineSays = (parts: JudgeParts, facts: Facts, snapshot: EngineSnapshot, n
   return decided
 }
 
+/** Tells that a class is served on stale signals, where it asks for that. */
+const alertStale = ({ metrics, onStale }: JudgeParts, decision: Decision, { programs }: EngineSnapshot): void => {
+  if (decision.reason !== 'stale' && decision.reason !== 'lowest-risk') return
+  if (programs.classes.get(decision.class)?.doc?.whenStale.alert !== true) return
+  metrics.add('hubward_stale_alerts_total', 1, decision.class)
+  onStale(decision.class)
+}
+
 /** What goes with a decision that stands: counters, alerts, the reservation of an admitted job, the record. */
 type Conclude = (facts: Facts, decided: Decision, snapshot: EngineSnapshot, now: EpochMs, asking: Asking) => Decision
 
@@ -130,13 +138,7 @@ const concluder = (parts: JudgeParts): Conclude => {
     observeFreshness(metrics, snapshot, decision, now)
     parts.onDecided?.(facts, decision, asking.key, now)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
-    if (
-      (decision.reason === 'stale' || decision.reason === 'lowest-risk') &&
-      snapshot.programs.classes.get(decision.class)?.doc?.whenStale.alert === true
-    ) {
-      metrics.add('hubward_stale_alerts_total', 1, decision.class)
-      parts.onStale(decision.class)
-    }
+    alertStale(parts, decision, snapshot)
     if (decision.reason === 'panic') {
       metrics.add('hubward_panic_total', 1, decision.class)
       parts.onPanic(decision.class)
@@ -152,8 +154,10 @@ const concluder = (parts: JudgeParts): Conclude => {
       const made = { facts, decision, snapshot, now, dispatched: tally.copyFor(decision, snapshot) }
       journal.keep(heldMs === undefined ? made : { ...made, heldMs }, sampledBy)
     }
-    // Only after the record: the counters in it are those that the decision saw.
-    if (target !== '' && asking.dispatch) tally.dispatch(target)
+    // Only after the record: the counters in it are those that the decision saw. What goes elsewhere than the asker can
+    // send it is not sent.
+    const isSent = asking.dispatch && (asking.site === undefined || siteOf(target) === asking.site)
+    if (target !== '' && isSent) tally.dispatch(target)
     return decision
   }
 }
@@ -185,6 +189,8 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Ask
     const offered: Facts = room !== undefined && asked?.canWait === true ? { ...facts, hold: 'offered' } : facts
     const decided = engineSays(parts, offered, snapshot, now, id)
     if (decided.action !== 'queue' || room === undefined) return sent(offered, decided, snapshot, now)
+    // Whoever waits because nothing is known may leave before the end of it: the alert does not wait with them.
+    alertStale(parts, decided, snapshot)
     const ended: Facts = { ...facts, hold: 'ended' }
     if (!room.hasRoom(asked!.bytes)) {
       metrics.add('hubward_holds_total', 1, decided.class, 'full')

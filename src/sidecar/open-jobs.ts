@@ -130,6 +130,7 @@ const knownIn = ({ current: { data, programs } }: Pick<Store, 'current'>): Known
   const tenants = new Map(Object.entries(mergedSources(mergeSets(data.sets).factSources, undefined).tenantResidency))
   return {
     classes: new Set([...programs.classes].flatMap(([name, { doc }]) => (doc === undefined ? [] : [name]))),
+    sites: new Set(programs.bySite.keys()),
     residency: (name) => programs.residencies.get(name)?.allows,
     tenantResidency: (tenant) => tenants.get(tenant),
   }

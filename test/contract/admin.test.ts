@@ -378,6 +378,7 @@ t.test('facts that cannot be used are told one by one, with their place and what
     '/reserveFor',
     '/reserve',
   ])
+  t.same(await problemsOf({ class: 'chat' }, { site: 'frankfurt' }), ['/site'])
   t.same(await problemsOf([]), ['/facts'])
   t.same(await problemsOf(Array.from({ length: 257 }, () => ({ class: 'chat' }))), ['/facts'])
   t.same(await problemsOf(undefined), ['/facts'])
@@ -606,7 +607,7 @@ t.test(
 t.test(
   "Kueue's check is Ready once and stays so, Retry while there is no room, Rejected where there never is",
   async (t) => {
-    const { post, view, world } = await campus(t)
+    const { post, view, world, tally } = await campus(t)
     const check = async (workload: object, more: object = {}) =>
       (await post('/v1/kueue/admission-check', { workload, check: 'facility', ...more })).json()
     const workload = kubernetes('workload')
@@ -619,7 +620,9 @@ t.test(
     t.same((await check(workload)).podSetUpdates, ready.podSetUpdates)
     t.equal(view.all().size, 1)
     const second = { ...workload, metadata: { ...workload.metadata, uid: 'another' } }
+    const sent = { ...tally.dispatched }
     t.match(await check(second, { site: 'fra' }), { state: 'Retry', message: /not to fra/ })
+    t.same(tally.dispatched, sent, 'what is not let in here is not sent')
     t.match(await check(second), { state: 'Ready' })
     const third = { ...workload, metadata: { ...workload.metadata, uid: 'third' } }
     t.match(await check(third), { state: 'Retry', requeueAfterSeconds: 30, message: /power\.headroom_mw/ })

@@ -103,6 +103,7 @@ export const jobsServer = async (
   { settings = {}, ...options }: Parameters<typeof jobsWorld>[2] & { settings?: Partial<AdminSettings> } = {},
 ) => {
   const made = jobsWorld(test, world, options)
+  const planner = plannerOf(world)
   const server = await startAdmin(
     { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...settings },
     {
@@ -115,18 +116,21 @@ export const jobsServer = async (
       siteReady: () => undefined,
       metrics: { text: async () => '', contentType: 'text/plain' },
       jobs: made.view,
-      planner: plannerOf(world).view,
+      planner: planner.view,
     },
     { onError: (error) => made.bugs.push(error), onProblem: () => {} },
   )
   test.teardown(() => server.close())
-  return { ...made, server, url: server.url }
+  return { ...made, planner, server, url: server.url }
 }
 
-/** Training and chat at ams, fra after it, with so much power to spare; training waits where signals are stale. */
+/**
+ * Training and chat at these sites in turn, with so much power to spare; training waits where signals are stale. There is
+ * always a site fra, though nothing may go there.
+ */
 export const campusWorld = (mw = 5, sites: readonly string[] = ['ams']): World => {
   const world = new World({
-    sites: sites.map((name) => site(name)),
+    sites: [...new Set([...sites, 'fra'])].map((name) => site(name)),
     residencies: [{ metadata: { name: 'eu' }, allows: ['EU'] }],
     classes: [
       workload('training', {

@@ -460,13 +460,14 @@ t.test('a running hubward tells its jobs soon after a change, journals, counts, 
     ids.map((_, index) => from + 1 + index),
   )
   t.match(view.get(ids[0]!), { advice: { action: 'pause', reason: 'red' } })
+  t.match([view.running(ids[0]!, 0), view.running(ids[1]!, 0.05)], [{ state: 'paused' }, { state: 'running' }])
   t.equal(told.filter(({ kind }) => kind === 'job-advised').length, 20)
   t.equal(metrics.value('hubward_job_advice_total', 'training', 'pause', 'red'), 20)
   t.same(
     view.feed.since(from + 18)?.map(({ number }) => number),
-    [from + 19, from + 20],
+    [from + 19, from + 20, from + 21, from + 22],
   )
-  t.equal(view.feed.since(from + 21), undefined, 'a number of another run')
+  t.equal(view.feed.since(from + 23), undefined, 'a number of another run')
   t.same(bugs, [])
 })
 
