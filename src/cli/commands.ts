@@ -5,7 +5,9 @@ import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
 import { explainCommand } from './commands/explain.ts'
 import { gateCommand } from './commands/gate.ts'
+import { gapsCommand } from './commands/gaps.ts'
 import { overrideCommand } from './commands/override.ts'
+import { readinessCommand } from './commands/readiness.ts'
 import { routingCommand } from './commands/routing.ts'
 import { schemaCommand } from './commands/schema.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -21,6 +23,8 @@ export type AddCommand = (program: Command) => void
 export const COMMANDS = {
   serve: serveCommand,
   status: statusCommand,
+  readiness: readinessCommand,
+  gaps: gapsCommand,
   validate: validateCommand,
   override: overrideCommand,
   routing: routingCommand,

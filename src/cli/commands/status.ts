@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import { errorsFirst, problemText } from '../../model/problem.ts'
+import type { Estimate, TargetReadiness } from '../../model/readiness.ts'
 import type { SourceStatus } from '../../model/source.ts'
 import { type AdminFlags, askAdmin, withAdminFlags } from '../admin-client.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
 import { ageText, paint, say, table } from '../output.ts'
+import { askEstimates, askReadiness, estimateLines, readinessLines } from '../readiness-lines.ts'
 
 interface Flags extends AdminFlags {
   readonly json?: true
@@ -30,6 +32,8 @@ interface Answers {
     readonly overrides: readonly Order[]
     readonly maintenance: readonly Order[]
   }
+  readonly readiness: readonly TargetReadiness[]
+  readonly estimates: readonly Estimate[]
 }
 
 interface Order {
@@ -49,14 +53,15 @@ export function statusCommand(program: Command): void {
     .summary('tell how a running hubward, its sources and its targets are')
     .description(
       'Asks a running hubward for its readiness, its sources (owner, version, nonce, last accepted, last refused and ' +
-        'why), its targets, and the orders in force. Exit code 1 if it is not ready.',
+        'why), its targets and how ready they are for each class, guessed thresholds, and the orders in force. Exit code 1 if it is not ready.',
     )
     .option('--json', 'write the answers as JSON')
   withAdminFlags(command).action(async (flags: Flags) => {
     const [ready, sources, snapshot, overrides] = await Promise.all(
       ['/readyz', '/sources', '/snapshot', '/overrides'].map(async (path) => (await askAdmin(flags, path)).json),
     )
-    const answers = { ready, sources, snapshot, overrides } as Answers
+    const [readiness = [], estimates] = await Promise.all([askReadiness(flags, {}), askEstimates(flags)])
+    const answers = { ready, sources, snapshot, overrides, readiness, estimates } as Answers
     if (flags.json) say(JSON.stringify(answers, null, 2))
     else for (const line of statusLines(answers)) say(line)
     process.exitCode = answers.ready.ready ? EXIT_CODES.ok.code : EXIT_CODES.failure.code
@@ -64,7 +69,7 @@ export function statusCommand(program: Command): void {
 }
 
 /** The answers as people read them. */
-function statusLines({ ready, sources: { now, sources }, snapshot, overrides }: Answers): string[] {
+function statusLines({ ready, sources: { now, sources }, snapshot, overrides, ...more }: Answers): string[] {
   const state = ready.ready
     ? paint('green', 'ready')
     : `${paint('red', 'not ready')}: ${ready.because?.join(', ') ?? ''}`
@@ -115,6 +120,8 @@ function statusLines({ ready, sources: { now, sources }, snapshot, overrides }: 
       ]),
     ]),
   )
+  if (more.readiness.length > 0) lines.push('', ...readinessLines(more.readiness))
+  if (more.estimates.length > 0) lines.push('', ...estimateLines(more.estimates))
   const inForce = [...overrides.overrides, ...overrides.maintenance].filter((order) => order.inForce)
   if (inForce.length > 0) {
     lines.push(
