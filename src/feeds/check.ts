@@ -72,7 +72,10 @@ export function checkFeeds(feeds: readonly FeedConfig[]): Problem[] {
  */
 export const feedStatuses = (feeds: readonly FeedConfig[]): SourceStatus[] =>
   feeds.flatMap((feed) =>
-    feedSources(feed, STILL).map((source) => new Poller(source, { ...STILL, accept: () => {} }).status()),
+    feedSources(feed, STILL).map((source) => ({
+      ...new Poller(source, { ...STILL, accept: () => {} }).status(),
+      ...('noise' in feed && feed.noise !== undefined ? { noise: feed.noise } : {}),
+    })),
   )
 
 const urlFault = (url: string): readonly [message: string, remedy: string] | undefined => {

@@ -160,7 +160,7 @@ export const PROBE_SCHEMA: JsonSchema = object(['kind', 'name', 'targets'], {
 /** What a file feed may say. */
 export const FILE_SCHEMA: JsonSchema = object(['kind', 'name', 'path'], {
   ...common('file'),
-  path: text('a JSON array or JSON lines of samples'),
+  path: text('a JSON array or JSON lines of samples and series'),
   signals: {
     type: 'array',
     items: { enum: Object.keys(SIGNALS) },

@@ -131,7 +131,7 @@ export const FEED_KINDS = {
       }),
   } satisfies FeedKind<ProbeConfig>,
   file: {
-    says: 'samples from a file of JSON',
+    says: 'samples and series from a file of JSON',
     schema: FILE_SCHEMA,
     example: {
       kind: 'file',

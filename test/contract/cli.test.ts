@@ -100,6 +100,8 @@ t.test('validate reads sources beside one another, and names what no feed delive
   const lacking = await run(['validate', '--config', setUp(t, { feeds: quick }).config])
   t.match(lacking, { code: 0, out: /site\/lacks-minimum +no feed tells of ams:.*latency to major origins/ })
   const minimum = ['power.headroom_pct', 'cooling.margin_c', 'gpu.healthy_ratio', 'network.rtt_p95_ms', 'queue.depth']
+  const noisy = [{ ...quick[0], signals: minimum, noise: { 'queue.depth': 50 } }]
+  t.match(await run(['validate', '--config', setUp(t, { feeds: noisy }).config]), { code: 0, out: /threshold\/noisy/ })
   const enough = [{ ...quick[0], signals: minimum }]
   t.match(await run(['validate', '--config', setUp(t, { feeds: enough }).config]), { code: 0, out: /no problems/ })
 })
@@ -206,6 +208,8 @@ t.test('status says when nobody answers, when somebody else does, and what is wr
     targets: [{ target: 'ams/h100', state: 'down', since: 0, cause: 'refused', red: [], failing: [] }],
   }
   answers['/overrides'] = { overrides: [], maintenance: [] }
+  answers['/v1/readiness?after=0&limit=500'] = { rows: [] }
+  answers['/v1/readiness/estimates'] = { estimates: [] }
   const { code, out } = await run(['status'], { HUBWARD_ADMIN: admin })
   t.equal(code, 1)
   t.match(out, /not ready: waiting for documents/)
@@ -378,4 +382,40 @@ t.test('a gate stays shut where no hubward answers, or one that does not know wh
   writeFileSync(tokensFile, `ops ${'0'.repeat(64)}\n`)
   const { url } = await jobsServer(t, campusWorld(), { settings: { tokensFile } })
   t.match(await gate(url), { code: EXIT_CODES.failure.code, out: '', err: /bring a token/ })
+})
+
+t.test('readiness and gaps are told as tables, as JSON and for a spreadsheet', async (t) => {
+  const world = campusWorld(5, ['ams', 'fra'])
+  const { url, planner } = await jobsServer(t, world)
+  world.samples({ ams: { 'power.headroom_pct': 7 }, fra: { 'power.headroom_pct': 60 } }).pass(2_000)
+  const told = await run(['readiness', '--admin', url])
+  t.match(told, { code: 0, out: /^TARGET +CLASSES +OVERALL +POWER +COOLING/ })
+  t.match(told.out, /ams\/default +all +amber +amber 7 %/)
+  t.match(told.out, /fra\/default +all +green +green 60 %/)
+  t.match(told.out, / {2}ams\/default power: power\.headroom_pct is amber, says built-in: 7 %, until 20, 2 s old/)
+  t.match(await run(['readiness', '--site', 'nowhere', '--admin', url]), { code: 2, err: /no such site or class/ })
+  const json = JSON.parse((await run(['readiness', '--class', 'training', '--json', '--admin', url])).out)
+  t.match(json, { rows: [{ target: 'ams/default', class: 'training', overall: 'amber' }, { target: 'fra/default' }] })
+
+  const { ledger } = planner
+  const see = () => ledger.see(world.snapshot.data.targets, world.snapshot.data.readiness, world.now)
+  see()
+  world.pass(2 * 3_600_000, () => see())
+  const decision = { ...world.decide({ class: 'training', needs: { mw: 50 } }), action: 'delay', status: 503 } as never
+  ledger.turnAway({ decision, needs: { mw: 50, gpus: 8, hours: 2 }, isKnownClass: true }, world.now)
+  const from = new Date(world.now - 86_400_000).toISOString().slice(0, 10)
+  const to = new Date(world.now + 86_400_000).toISOString().slice(0, 10)
+  const gaps = await run(['gaps', '--from', from, '--to', to, '--admin', url])
+  t.equal(gaps.code, 0)
+  t.match(gaps.out, /SITE +CHRONIC +AMBER h +RED h/)
+  t.match(gaps.out, /each piece once +training +delay +power\.headroom_mw +1 +1 +100 +16 +all/)
+  const csv = (await run(['gaps', '--from', from, '--to', to, '--csv', '--admin', url])).out.split('\n')
+  t.match(csv[0], /^what,site,dimension,amber_hours,red_hours,chronic,class,action,constraint,answers/)
+  t.ok(csv.includes('work,*,,,,,training,delay,power.headroom_mw,1,1,1,100,16'))
+  t.match(await run(['gaps', '--from', 'yesterday', '--admin', url]), {
+    code: 2,
+    err: /from=yesterday: write 2026-11-01/,
+  })
+  t.match(await run(['gaps', '--from', '1d', '--to', '2d', '--admin', url]), { code: 2, err: /from is not before to/ })
+  t.match(await run(['gaps', '--json', '--csv', '--admin', url]), { code: 2, err: /cannot be used with/ })
 })
