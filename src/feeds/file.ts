@@ -24,7 +24,7 @@ export interface FileOptions {
 const PART_BYTES = 65_536
 
 /**
- * Samples from a JSON array or JSON lines in a file, for measurements that nothing else delivers. Its folder is watched,
+ * Samples and series from a JSON array or JSON lines in a file, for measurements that nothing else delivers. Its folder is watched,
  * for a file that is replaced (as ConfigMaps are) is another file, and it is looked at every interval besides. Its
  * samples are handed over at every look, so that a site which is described later gets them too; they age by their own
  * times, not by ours. A set with one entry that is no sample is refused as a whole.
@@ -43,7 +43,7 @@ export function fileFeed(options: FileOptions): Source {
         throw error instanceof FeedFailure ? new FeedFailure(error.problems, hash) : error
       }
     }
-    return { version: hash, samples: known.set.samples, heartbeats: [] }
+    return { version: hash, samples: known.set.samples, heartbeats: [], series: known.set.series }
   }
   return {
     name,

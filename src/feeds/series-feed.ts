@@ -61,9 +61,7 @@ export function seriesFaults(config: SeriesConfig): (readonly [message: string, 
   const faults: (readonly [string, string])[] = []
   const { signal, format, json, csv, unit, rate, offPeak } = config
   const row = signalOf(signal)!
-  if (row.scope === 'link' || row.scope === 'loop') {
-    faults.push([`${signal} is no signal of a site or a pool`, 'deliver it as samples'])
-  }
+  if (row.scope === 'link') faults.push([`${signal} is of a link, not of a site or a pool`, 'deliver it as samples'])
   if (format === 'json' && json === undefined) faults.push(['json is missing', 'say where the intervals are'])
   if (format === 'csv' && csv === undefined) faults.push(['csv is missing', 'name the columns'])
   for (const pointer of Object.values(json ?? {})) {
@@ -120,7 +118,7 @@ export function seriesFeed(options: SeriesOptions, clock: FeedClock): Source {
     const issuedAt = Math.min(found.issuedAt ?? written, now)
     const known = tidyIntervals(inUnit(found, options), signal, now - BEHIND_MS)
     const ahead = known.intervals.filter(({ to }) => to > now)
-    if (ahead.length === 0) throw nothingAhead(where, known.intervals)
+    if (ahead.length === 0) throw nothingAhead(where, known.intervals, found.bad + known.bad)
     const about = targets.map((target) => ({ ...placeOf(target), source: name, issuedAt }))
     const off = offPeak === undefined ? [] : offPeakOf(known.intervals, offPeak, now)
     const of = (one: string, intervals: readonly Interval[]) =>
@@ -186,9 +184,10 @@ const inUnit = (found: SeriesText, { signal, unit, rate }: SeriesOptions): Inter
   }))
 }
 
-const nothingAhead = (where: string, intervals: readonly Interval[]) => {
+const nothingAhead = (where: string, intervals: readonly Interval[], bad: number) => {
   const last = intervals.at(-1)
-  const ended = last === undefined ? '' : `, the last ended at ${new Date(last.to).toISOString()}`
+  const unread = bad === 0 ? '' : `, and ${bad} that can't be used`
+  const ended = last === undefined ? unread : `, the last ended at ${new Date(last.to).toISOString()}`
   return failure('feed/nothing-ahead', `${where} has no interval that is running or to come${ended}`, {
     remedy: 'ask for a forecast or day-ahead values: what is over is never what holds now',
   })
