@@ -79,7 +79,9 @@ const apply = (
     if (spec.action === 'queue') {
       held = spec.forMs ?? HOLD_MS
       const holdMsMax = scene.facts.hold === 'offered' ? holdFor(scene, held) : 0
-      if (holdMsMax > 0) return judgement.decision('held', { action: 'queue', holdMsMax })
+      // Why it waits is the reason, where it is more than that nobody has room.
+      if (holdMsMax > 0)
+        return judgement.decision(reason === 'no-target' ? 'held' : reason, { action: 'queue', holdMsMax })
       continue
     }
     return refused(scene, policy, judgement, reason, spec)

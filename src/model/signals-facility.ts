@@ -27,7 +27,7 @@ export const FACILITY_SIGNALS = {
   'power.draw_mw': row('MW', 'site', 'higher', [0, 10_000], 'power drawn now', {
     ...PLANT,
     frozenAfterMs: 120_000,
-    smoothMs: 3_000,
+    smoothMs: 1_000,
   }),
   'power.headroom_mw': row('MW', 'site', 'lower', MW, 'power budget less draw and what has been reserved', {
     ...PLANT,

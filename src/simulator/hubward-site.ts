@@ -28,6 +28,7 @@ const FLAGS = {
   'grace-ms': { type: 'string' },
   'facility-mw': { type: 'string' },
   'facility-port': { type: 'string' },
+  'facility-speed': { type: 'string' },
   'hubward-admin': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -56,6 +57,7 @@ Usage: hubward-site --name ams [--models llama-3.1-70b:131072] [options]
   --residency-header NAME      request header counted by GET /requests (${D.residencyHeader})
   --facility-mw N              has a plant with so many MW: power, coolant loops, prices, grid (none)
   --facility-port N            where its devices answer; 0: any free one (0)
+  --facility-speed N           its coolant loops follow so many times faster (1)
   --hubward-admin URL          whose advice the plant's jobs follow
   --grace-ms N                 how long answers may go on after SIGTERM or SIGINT (${D.graceMs})
 
@@ -125,6 +127,7 @@ export const optionsOf = (args: readonly string[]): SiteOptions | 'help' => {
     residencyHeader: wordOf(values['residency-header'], 'residency-header', D.residencyHeader).toLowerCase(),
     facilityMw: numberOf(values['facility-mw'], 'facility-mw', D.facilityMw, 0, Infinity),
     facilityPort: numberOf(values['facility-port'], 'facility-port', D.facilityPort, 0, 65_535),
+    facilitySpeed: numberOf(values['facility-speed'], 'facility-speed', D.facilitySpeed, 0.1, Infinity),
     hubwardAdmin: values['hubward-admin'] ?? D.hubwardAdmin,
     graceMs: numberOf(values['grace-ms'], 'grace-ms', D.graceMs, 0, 3_600_000),
   }

@@ -42,6 +42,8 @@ export interface SiteOptions {
   /** The power budget of its plant in MW; 0: it has none. */
   readonly facilityMw: number
   readonly facilityPort: number
+  /** How many times faster its coolant loops follow than a real one's. */
+  readonly facilitySpeed: number
   /** The admin address of the hubward whose advice the plant's jobs follow; empty: nobody's. */
   readonly hubwardAdmin: string
   /** How long running answers may go on after a request to stop. */
@@ -69,6 +71,7 @@ export const SITE_DEFAULTS: SiteOptions = {
   residencyHeader: 'x-hubward-residency',
   facilityMw: 0,
   facilityPort: 0,
+  facilitySpeed: 1,
   hubwardAdmin: '',
   graceMs: 1_000,
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { realClock, type SiteClock } from './clock.ts'
 import { type Controls, controlServer, type SiteState } from './control.ts'
-import { followAdvice } from './facility/runner.ts'
+import { PLANT_DEFAULTS, type Plant } from './facility/plant.ts'
 import { type Facility, startFacility } from './facility/server.ts'
 import { Faults } from './faults.ts'
 import { Ledger } from './ledger.ts'
@@ -88,7 +88,9 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
   })
   const shop = { options, clock, queue, meter, faults, prefixes: new PrefixCache(), kvBlocks }
   const text = () => metrics.text(faults.state.lie)
-  const server = createServer(service({ shop, ledger, runs, metrics: text, changed }))
+  // The site listens before its plant does.
+  let plant: Plant | undefined
+  const server = createServer(service({ shop, ledger, runs, metrics: text, changed, plant: () => plant }))
   server.maxConnections = CONNECTIONS_MAX
   // Idle connections stay: a proxy that reuses one just as it is closed would see an error that no fault here ordered.
   server.keepAliveTimeout = 0
@@ -122,16 +124,18 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
     options.facilityMw === 0
       ? undefined
       : await startFacility(
-          { site: options.name, budgetMw: options.facilityMw },
+          {
+            site: options.name,
+            budgetMw: options.facilityMw,
+            loops: PLANT_DEFAULTS.loops.map((loop) => ({ ...loop, tauS: loop.tauS / options.facilitySpeed })),
+          },
           { clock, running: () => queue.running(), host: options.host, port: options.facilityPort },
         ).catch(async (error: unknown) => {
           await Promise.all([shut(server), shut(controls)])
           throw error
         })
-  const runner =
-    facility === undefined || options.hubwardAdmin === ''
-      ? undefined
-      : followAdvice(facility.plant, options.hubwardAdmin, clock.now)
+  if (facility !== undefined && options.hubwardAdmin !== '') facility.order({ do: 'follow', url: options.hubwardAdmin })
+  plant = facility?.plant
 
   const when: Site['when'] = (holds) =>
     new Promise((resolve) => {
@@ -152,7 +156,7 @@ export const startSite = async (given: Partial<SiteOptions> = {}, parts: SitePar
       await Promise.race([late, when(() => runs.size === 0)])
     }
     server.closeAllConnections()
-    await Promise.all([closed, shut(controls), runner?.stop(), facility?.close()])
+    await Promise.all([closed, shut(controls), facility?.close()])
   }
   const site: Site = {
     name: options.name,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { jsonSink, streamSink } from './answer.ts'
 import type { Scope } from './commands.ts'
+import type { Plant } from './facility/plant.ts'
 import { readBody, sendJson } from './http.ts'
 import type { Arrival, Ledger } from './ledger.ts'
 import { METRICS_TYPE } from './metrics-text.ts'
@@ -14,6 +15,8 @@ export interface ServiceParts {
   /** Requests between their arrival in the queue and their end; kept by the service. */
   readonly runs: Set<Run>
   readonly metrics: () => string
+  /** Where jobs draw their power; undefined: they only answer. */
+  readonly plant: () => Plant | undefined
   /** Called after an arrival, after a body has been read, and after an end. */
   readonly changed: () => void
 }
@@ -24,7 +27,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
 }
 
 /** The handler of the main port: notes the request, holds it while the site hangs, then serves it. */
-export const service = ({ shop, ledger, runs, metrics, changed }: ServiceParts) => {
+export const service = ({ shop, ledger, runs, metrics, changed, plant }: ServiceParts) => {
   const { options, clock, queue, meter, faults } = shop
   let count = 0
 
@@ -51,6 +54,7 @@ export const service = ({ shop, ledger, runs, metrics, changed }: ServiceParts) 
   }
 
   const serve = (req: IncomingMessage, res: ServerResponse, path: string, arrival: Arrival) => {
+    if (JOBS.includes(path) && req.method === 'POST') return void takeJob(req, res)
     const endpoint = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined
     if (endpoint === undefined && !shownPaths(options.engine).includes(path)) return fail(res, notFound(path))
     const method = endpoint === undefined ? 'GET' : 'POST'
@@ -64,6 +68,17 @@ export const service = ({ shop, ledger, runs, metrics, changed }: ServiceParts) 
     if (path === '/v1/models') return sendJson(res, 200, modelList(options.models, options.name, seconds(clock.now())))
     res.writeHead(200, path === '/health' ? {} : { 'content-type': METRICS_TYPE })
     res.end(path === '/health' ? '' : metrics())
+  }
+
+  /** A job is taken; where there is a plant, it begins to draw what it said it needs. */
+  const takeJob = async (req: IncomingMessage, res: ServerResponse) => {
+    const body = await readBody(req, options.bodyBytesMax)
+    if (typeof body !== 'string') return fail(res, tooLarge(options.bodyBytesMax))
+    const id = String(req.headers['x-hubward-reservation'] ?? req.headers['x-hubward-decision'] ?? `job-${count}`)
+    const mw = Number(/\bmw\s*=\s*([0-9.]+)/.exec(String(req.headers['x-hubward-needs'] ?? ''))?.[1] ?? 0)
+    const site = plant()
+    if (site !== undefined && mw > 0) site.start({ id, loop: site.options.loops[0]!.name, mw, rampS: JOB_RAMP_S })
+    sendJson(res, 200, { id, object: 'job', status: 'queued', site: options.name, usage: { completion_tokens: 0 } })
   }
 
   const generate = async (endpoint: Endpoint, req: IncomingMessage, res: ServerResponse, arrival: Arrival) => {
@@ -112,6 +127,11 @@ export const service = ({ shop, ledger, runs, metrics, changed }: ServiceParts) 
 
   return handle
 }
+
+/** Where jobs are sent. */
+const JOBS: readonly string[] = ['/v1/jobs', '/v1/fine_tuning/jobs', '/v1/batches']
+/** A job draws all of its power within a second. */
+const JOB_RAMP_S = 1
 
 /** The paths that answer GET. trtllm-serve has its Prometheus text under a path of its own. */
 const shownPaths = (engine: string): readonly string[] => [

@@ -142,7 +142,7 @@ export const facilityLaws = (t: Test): void => {
     async (t) => {
       const world = new World({ sites: [campus()] })
       say(world, { 'power.draw_mw': 5 })
-      world.pass(3_000)
+      world.pass(1_000)
       say(world, { 'power.draw_mw': 6 })
       t.equal(seen(world, 'power.draw_mw'), 5.632, '1 - 1/e of the way after one time constant')
       t.equal(seen(world, 'power.headroom_mw'), 4.368, 'and what is worked out of it follows')

@@ -25,15 +25,23 @@ const HUB: Partial<SiteOptions> = {
   queueMax: 256,
 }
 
+/** Power and cooling of their own, of which jobs have their fill; coolant follows ten times faster than it would. */
+const PLANT: Partial<SiteOptions> = { facilityMw: 12, facilitySpeed: 10 }
+
 /** The five sites, in the order in which they are told of. */
 export const CAST: readonly Member[] = [
   {
     name: 'ams',
     says: 'Amsterdam, hub, EMEA: first choice',
     documentPort: 18_101,
-    options: { ...HUB, region: 'EMEA' },
+    options: { ...HUB, ...PLANT, region: 'EMEA' },
   },
-  { name: 'fra', says: 'Frankfurt, hub, EMEA: second', documentPort: 18_102, options: { ...HUB, region: 'EMEA' } },
+  {
+    name: 'fra',
+    says: 'Frankfurt, hub, EMEA: second',
+    documentPort: 18_102,
+    options: { ...HUB, ...PLANT, region: 'EMEA' },
+  },
   { name: 'lon', says: 'London, hub, EMEA: third', documentPort: 18_103, options: { ...HUB, region: 'EMEA' } },
   {
     name: 'dxb',
@@ -70,11 +78,19 @@ export const RESIDENCY_HOSTS: Readonly<Record<string, string>> = {
 export interface Caller {
   readonly says: string
   readonly headers: Readonly<Record<string, string>>
+  /** Where it sends its jobs; absent: it chats. */
+  readonly path?: string
 }
 
 const callerOf = (says: string, residency: string, headers: Readonly<Record<string, string>> = {}): Caller => ({
   says,
   headers: { host: RESIDENCY_HOSTS[residency]!, 'x-model': BIG_MODEL, ...headers },
+})
+
+const jobOf = (says: string, headers: Readonly<Record<string, string>>, path = '/v1/jobs'): Caller => ({
+  says,
+  headers: { host: RESIDENCY_HOSTS.eu!, ...headers },
+  path,
 })
 
 /** The kinds of clients in the demo. */
@@ -86,12 +102,18 @@ export const CALLERS = {
   chatAe: callerOf('chat bound to the Emirates', 'ae', { 'x-region': 'MEA' }),
   chatCh: callerOf('chat bound to Switzerland', 'ch'),
   job: callerOf('a batch job', 'emea', { 'x-workload-class': 'batch-inference' }),
+  summaries: callerOf('summaries in the background', 'eu', { 'x-workload-class': 'summarisation' }),
+  training: jobOf('a training job that says nothing of its needs', { 'x-workload-class': 'training' }),
+  largeTraining: jobOf('a training job of 2.5 MW', { 'x-workload-class': 'training', 'x-hubward-needs': 'mw=2.5' }),
+  tuning: jobOf('a fine-tuning job that says nothing of its needs', {}, '/v1/fine_tuning/jobs'),
+  largeTuning: jobOf('a fine-tuning job of 3 MW', { 'x-hubward-needs': 'mw=3' }, '/v1/fine_tuning/jobs'),
+  batch: jobOf('a batch of requests', {}, '/v1/batches'),
   liar: callerOf('a client with routing headers of its own', 'emea', {
     'x-hubward-cluster': 'dxb-h100',
     'x-hubward-site': 'dxb',
     'x-hubward-residency': 'ae',
   }),
-} as const satisfies Record<string, Caller>
+} satisfies Record<string, Caller>
 
 /** A key of CALLERS. */
 export type CallerName = keyof typeof CALLERS

@@ -20,6 +20,15 @@ export interface Match {
   readonly retryAfter?: boolean
 }
 
+/** A plant as it really is, whatever its meters say. */
+export interface PlantSeen {
+  readonly drawMw: number
+  /** The first loop's supply temperature, and the highest it has had since it was last told to forget that. */
+  readonly supplyC: number
+  readonly supplyMaxC: number
+  readonly jobs: readonly { readonly id: string; readonly drawMw: number; readonly paused: boolean }[]
+}
+
 /** Something that is done in a chapter. `as` names what came of it, for the expectations. */
 export type Step =
   | { readonly do: 'say'; readonly text: string }
@@ -71,6 +80,25 @@ export type Step =
   /** Steady traffic from now on, until `halt`. */
   | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
   | { readonly do: 'halt'; readonly steady: string }
+  /** An order to the plant of a site. */
+  | { readonly do: 'plant'; readonly site: string; readonly order: object; readonly as?: string }
+  /** Waits until the plant of a site is as asked; itself a row of the table. */
+  | {
+      readonly do: 'plant-until'
+      readonly site: string
+      readonly what: string
+      readonly expected: string
+      readonly holds: (seen: PlantSeen) => boolean
+      readonly withinMs: number
+    }
+  /** The grid asks for that share less, so many times; themselves rows of the table. */
+  | {
+      readonly do: 'shed'
+      readonly site: string
+      readonly ratio: number
+      readonly times: number
+      readonly caller: CallerName
+    }
   | { readonly do: 'drain'; readonly site: string; readonly forText: string; readonly reason: string }
   | { readonly do: 'undrain'; readonly site: string }
   | { readonly do: 'kill-hubward' }

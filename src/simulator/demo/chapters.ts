@@ -1,5 +1,6 @@
 import { SMALL_MODEL } from './cast.ts'
 import type { Chapter, Expectation, Step } from './chapter.ts'
+import { PLANT_CHAPTERS } from './chapters-plant.ts'
 import { targetOf } from './settings.ts'
 
 /** How many new requests a chapter sends to see where they go, four at a time. */
@@ -348,4 +349,5 @@ export const CHAPTERS: readonly Chapter[] = [
       boundTo('emea', ['ams', 'fra', 'lon', 'edge-ams']),
     ],
   },
+  ...PLANT_CHAPTERS,
 ]

@@ -6,6 +6,8 @@ export interface ChatCall {
   /** `http://host:port` of the gateway, or of a site itself. */
   readonly baseUrl: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Absent: a chat completion. */
+  readonly path?: string
   readonly model: string
   readonly prompt: string
   /** The answer is exactly that long. */
@@ -101,9 +103,9 @@ const chat = (call: ChatCall, agent: Agent): Chat => {
     messages: [{ role: 'user', content: call.prompt }],
     max_tokens: call.tokens,
     ignore_eos: true,
-    stream: call.stream !== false,
+    stream: call.stream !== false && call.path === undefined,
   })
-  const req = request(`${call.baseUrl}/v1/chat/completions`, {
+  const req = request(`${call.baseUrl}${call.path ?? '/v1/chat/completions'}`, {
     method: 'POST',
     agent,
     headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...call.headers },

@@ -1,7 +1,7 @@
 import { realClock, type SiteClock } from '../clock.ts'
 import type { Command } from '../commands.ts'
-import { BIG_MODEL, CALLERS, type CallerName } from './cast.ts'
-import type { Chapter, Step } from './chapter.ts'
+import { BIG_MODEL, CALLERS, type Caller, type CallerName } from './cast.ts'
+import type { Chapter, PlantSeen, Step } from './chapter.ts'
 import type { Chat, ChatClient, ChatSeen } from './client.ts'
 import type { Numbers, TargetSeen } from './hubward-view.ts'
 import { asked, judge, matches, summary } from './judge.ts'
@@ -27,6 +27,10 @@ export interface Stage {
   target?(site: string, holds: (seen: TargetSeen) => boolean, withinMs: number): Promise<TargetSeen | undefined>
   /** Chat requests by site since then (epoch milliseconds) that it never answered, once none is under way. */
   unanswered?(site: string, since: number): Promise<number>
+  /** Gives an order to the plant of a site. */
+  plant?(site: string, order: object): Promise<void>
+  /** How the plant of a site is; rejects where it has none. */
+  plantSeen?(site: string): Promise<PlantSeen>
   readonly clock?: SiteClock
 }
 
@@ -34,6 +38,8 @@ export interface Stage {
 const TOKENS = 12
 /** How long a client waits for an ordinary answer; for a long one it waits a minute. */
 const TIMEOUT_MS = 4_000
+/** How long a plant may take to come under a limit, or back. */
+const SHED_MS_MAX = 15_000
 /** How many requests of steady traffic may be under way. */
 const STEADY_MAX = 64
 
@@ -84,7 +90,10 @@ export class Performance {
 
   /** Leaves the sites as a chapter would, and asks nothing: for chapters that are not played. */
   async skip(chapter: Chapter): Promise<void> {
-    for (const step of chapter.do) if (step.do === 'order') await this.#stage.order(step.site, step.command)
+    for (const step of chapter.do) {
+      if (step.do === 'order') await this.#stage.order(step.site, step.command)
+      if (step.do === 'plant') await this.#stage.plant?.(step.site, step.order)
+    }
   }
 
   /** Ends whatever traffic is still under way. */
@@ -153,6 +162,15 @@ export class Performance {
         this.#steady.delete(step.steady)
         return this.#keep(step.steady, harvest?.seen ?? [])
       }
+      case 'plant':
+        this.#story.say(`the plant of ${step.site} is told: ${JSON.stringify(step.order)}`)
+        await stage.plant?.(step.site, step.order)
+        if (step.as !== undefined) this.#moments[step.as] = epochNow()
+        return
+      case 'plant-until':
+        return this.#plantUntil(step)
+      case 'shed':
+        return this.#shed(step)
       case 'drain':
         this.#story.say(`an operator drains ${step.site} for ${step.forText}: ${step.reason}`)
         return stage.drain(step.site, step.forText, step.reason)
@@ -208,6 +226,76 @@ export class Performance {
     })
   }
 
+  async #plantUntil({ site, what, expected, holds, withinMs }: Extract<Step, { do: 'plant-until' }>): Promise<void> {
+    const from = this.#clock.now()
+    let seen = await this.#stage.plantSeen?.(site)
+    while (seen !== undefined && !holds(seen) && this.#clock.now() - from < withinMs) {
+      await new Promise<void>((resolve) => void this.#clock.after(50, resolve))
+      seen = await this.#stage.plantSeen?.(site)
+    }
+    const ok = seen !== undefined && holds(seen)
+    const when = `${((this.#clock.now() - from) / 1_000).toFixed(1)} s`
+    this.#story.row({ what, expected, seen: seen === undefined ? 'no plant' : `${plantText(seen)}, after ${when}`, ok })
+  }
+
+  /** The grid asks for less, again and again: how long until the modelled site draws no more than that. */
+  async #shed({ site, ratio, times, caller }: Extract<Step, { do: 'shed' }>): Promise<void> {
+    const tookMs: number[] = []
+    const before: number[] = []
+    const during: number[] = []
+    const chats = async (into: number[]): Promise<void> => {
+      const seen = await this.#burst(2, 12, () => this.#ask(caller))
+      for (const { ttftMs } of seen) if (ttftMs !== null) into.push(ttftMs)
+    }
+    let missed = 0
+    for (let round = 0; round < times; round++) {
+      await chats(before)
+      const full = await this.#stage.plantSeen?.(site)
+      if (full === undefined) break
+      const limitMw = Math.round(full.drawMw * (1 - ratio) * 100) / 100
+      const from = this.#clock.now()
+      await this.#stage.plant?.(site, { do: 'grid', limitMw, emergency: true })
+      const asked = chats(during)
+      let now = await this.#stage.plantSeen?.(site)
+      while (now !== undefined && now.drawMw > limitMw && this.#clock.now() - from < SHED_MS_MAX) {
+        await new Promise<void>((resolve) => void this.#clock.after(20, resolve))
+        now = await this.#stage.plantSeen?.(site)
+      }
+      if ((now?.drawMw ?? Infinity) <= limitMw) tookMs.push(this.#clock.now() - from)
+      else missed += 1
+      await asked
+      await this.#stage.plant?.(site, { do: 'grid' })
+      const back = this.#clock.now()
+      while (
+        (await this.#stage.plantSeen?.(site))!.drawMw < full.drawMw * 0.99 &&
+        this.#clock.now() - back < SHED_MS_MAX
+      )
+        await new Promise<void>((resolve) => void this.#clock.after(50, resolve))
+    }
+    const worst = Math.max(0, ...tookMs)
+    this.#story.row({
+      what: `${Math.round(ratio * 100)} % less is drawn each time`,
+      expected: `${times} of ${times}`,
+      seen: `${tookMs.length} of ${tookMs.length + missed}`,
+      ok: tookMs.length === times,
+    })
+    this.#story.row({
+      what: 'from the signal until the site draws less',
+      expected: 'the slowest under 5 s',
+      seen: `${quantile(tookMs, 0.5)} ms in the middle, ${Math.round(worst)} ms at worst`,
+      ok: worst < 5_000,
+      shown: true,
+    })
+    const [p99, p99Before] = [quantile(during, 0.99), quantile(before, 0.99)]
+    this.#story.row({
+      what: 'first tokens of chats meanwhile, p99',
+      expected: 'at most 5 % later than before',
+      seen: `${p99} ms against ${p99Before} ms (p50 ${quantile(during, 0.5)} against ${quantile(before, 0.5)})`,
+      ok: p99 <= p99Before * 1.05,
+      shown: true,
+    })
+  }
+
   async #inSessions(caller: CallerName, sessions: readonly Session[]): Promise<ChatSeen[]> {
     return Promise.all(
       sessions.map(async (session) => {
@@ -230,9 +318,11 @@ export class Performance {
     timeoutMs = TIMEOUT_MS,
   ): Chat {
     const number = this.#next()
+    const who: Caller = CALLERS[caller]
     return this.#stage.client.chat({
       baseUrl: this.#stage.baseUrl,
-      headers: { ...CALLERS[caller].headers, ...headers },
+      headers: { ...who.headers, ...headers },
+      ...(who.path === undefined ? {} : { path: who.path }),
       model: BIG_MODEL,
       prompt: `Question ${number} of the demo: where were you answered, and why there?`,
       tokens,
@@ -250,6 +340,12 @@ export class Performance {
     return this.#count
   }
 }
+
+const quantile = (values: readonly number[], share: number): number =>
+  Math.round(values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0)
+
+const plantText = ({ drawMw, supplyC, jobs }: PlantSeen): string =>
+  `${drawMw.toFixed(2)} MW, ${supplyC.toFixed(1)} degrees, ${jobs.filter(({ paused }) => paused).length} of ${jobs.length} jobs paused`
 
 const outBy = ({ failing }: TargetSeen): string =>
   failing.length === 0 ? 'not out' : `out by ${[...new Set(failing.map(({ signal }) => signal))].join(', ')}`

@@ -54,10 +54,34 @@ export const targetOf = (site: string): string => (site.startsWith('edge') ? `${
 /** The Envoy cluster of each site, by the demo's documents. */
 export const clusterOf = (site: string): string => targetOf(site).replace('/', '-')
 
-/** The demo's configuration of `hubward serve`. `urls` by site, `envoyAdmin` is host and port. */
+/** What reads the plant of a site: its meters, its cooling units, and the grid that feeds it. */
+const plantFeeds = (site: string, url: string): readonly object[] => {
+  const every = { owner: 'facility@example.com', intervalMs: ASK_EVERY_MS, timeoutMs: 1_000, backoffMsMax: 1_000 }
+  const meter = (signal: string, pointer: string, more: object = {}) => ({
+    ...{ signal, pointer, site, timePointer: '/at', ...more },
+  })
+  return [
+    {
+      ...{ kind: 'http-json', name: `meters-${site}`, url: `${url}/facility.json`, ...every },
+      values: [
+        meter('power.draw_mw', '/power/drawKw', { unit: 'kW' }),
+        meter('pue.ratio', '/pue'),
+        meter('maintenance.active', '/maintenance'),
+      ],
+    },
+    {
+      ...{ kind: 'redfish', name: `cooling-${site}`, url, site, ...every },
+      units: [{ path: '/redfish/v1/ThermalEquipment/CDUs/cdu-1', loop: 'cdu-1' }],
+    },
+    { kind: 'openadr', name: `grid-${site}`, url, site, ...every },
+  ]
+}
+
+/** The demo's configuration of `hubward serve`. `urls` and `facilities` by site, `envoyAdmin` is host and port. */
 export const hubwardSettings = (
   folders: Folders,
   urls: Readonly<Record<string, string>>,
+  facilities: Readonly<Record<string, string>>,
   envoyAdmin: string,
 ): object => ({
   instance: 'demo',
@@ -91,5 +115,6 @@ export const hubwardSettings = (
       frozenAfter: 0,
       targets: Object.entries(urls).map(([site, url]) => ({ target: targetOf(site), url: `${url}/metrics` })),
     },
+    ...Object.entries(facilities).flatMap(([site, url]) => plantFeeds(site, url)),
   ],
 })

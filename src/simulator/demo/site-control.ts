@@ -1,10 +1,27 @@
 import type { Command } from '../commands.ts'
+import type { PlantSeen } from './chapter.ts'
 
 /** Gives an order to a site over its control port. Rejects with what the site says against it. */
 export const orderSite = async (controlUrl: string, command: Command): Promise<void> => {
   const answer = await fetch(`${controlUrl}/control`, { method: 'POST', body: JSON.stringify(command) })
   if (!answer.ok) throw new Error(`${controlUrl} refuses ${JSON.stringify(command)}: ${await answer.text()}`)
   await answer.body?.cancel()
+}
+
+/** Gives an order to a plant. Rejects with what it says against it. */
+export const orderPlant = async (facilityUrl: string, order: object): Promise<void> => {
+  const answer = await fetch(`${facilityUrl}/control`, { method: 'POST', body: JSON.stringify(order) })
+  if (!answer.ok) throw new Error(`${facilityUrl} refuses ${JSON.stringify(order)}: ${await answer.text()}`)
+  await answer.body?.cancel()
+}
+
+/** A plant as it really is. */
+export const plantSeen = async (facilityUrl: string): Promise<PlantSeen> => {
+  const { truth, jobs } = (await (await fetch(`${facilityUrl}/facility.json`)).json()) as {
+    truth: Omit<PlantSeen, 'jobs'>
+    jobs: PlantSeen['jobs']
+  }
+  return { ...truth, jobs }
 }
 
 /** The chat requests that a site has had, by residency class, by its control port; `''` is the sum. */

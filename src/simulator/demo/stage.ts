@@ -15,7 +15,7 @@ import {
   targetOf,
   withEndpoints,
 } from './settings.ts'
-import { arrivalsOf, orderSite, unansweredOf } from './site-control.ts'
+import { arrivalsOf, orderPlant, orderSite, plantSeen, unansweredOf } from './site-control.ts'
 
 /** A stage that has been set up: five sites, Envoy and hubward, each a process of its own. */
 export interface OpenStage extends Stage {
@@ -24,7 +24,9 @@ export interface OpenStage extends Stage {
     readonly gateway: string
     readonly envoyAdmin: string
     readonly hubward: string
-    readonly sites: Readonly<Record<string, { readonly url: string; readonly control: string }>>
+    readonly sites: Readonly<
+      Record<string, { readonly url: string; readonly control: string; readonly facility?: string }>
+    >
   }
   readonly folders: Folders
   readonly client: ChatClient
@@ -75,9 +77,13 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
   await hubwardOnce(children, envoyArguments(folders))
   const envoy = await startEnvoy(children, parts.envoy, folders)
   say(`Envoy ${envoy.version} listens, with the configuration that \`hubward envoy\` wrote from the demo's documents`)
-  await writeFile(folders.hubwardConfig, JSON.stringify(hubwardSettings(folders, urls, envoy.adminAddress), null, 2))
+  await writeFile(
+    folders.hubwardConfig,
+    JSON.stringify(hubwardSettings(folders, urls, facilitiesOf(sites), envoy.adminAddress), null, 2),
+  )
   let hubward = await startHubward(children, folders)
   const hubwardUrl = hubward.url
+  for (const url of Object.values(facilitiesOf(sites))) await orderPlant(url, { do: 'follow', url: hubwardUrl })
   let past: HubwardLife = { rssMb: 0, mistakes: 0 }
   const life = async (): Promise<HubwardLife> => lifeWith(past, await readNumbers(hubwardUrl))
   say('hubward decides')
@@ -104,6 +110,8 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
     },
     arrivals: (site) => arrivalsOf(siteOf(site).control),
     unanswered: (site, since) => unansweredOf(siteOf(site).control, since),
+    plant: (site, order) => orderPlant(facilityOf(siteOf(site)), order),
+    plantSeen: (site) => plantSeen(facilityOf(siteOf(site))),
     drain: (site, forText, reason) =>
       hubwardOnce(children, [
         ...['override', 'drain', site, '--for', forText, '--reason', reason],
@@ -126,6 +134,17 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
 interface SiteLine {
   readonly url: string
   readonly control: string
+  readonly facility?: string
+}
+
+const facilitiesOf = (sites: Readonly<Record<string, SiteLine>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(sites).flatMap(([name, { facility }]) => (facility === undefined ? [] : [[name, facility]])),
+  )
+
+const facilityOf = ({ facility }: SiteLine): string => {
+  if (facility === undefined) throw new Error('the site has no plant')
+  return facility
 }
 
 const startSites = async (children: Children): Promise<Record<string, SiteLine>> => {
@@ -140,6 +159,7 @@ const startSites = async (children: Children): Promise<Record<string, SiteLine>>
         ...['--prefill-tokens-per-s', String(options.prefillTokensPerS)],
         ...['--decode-tokens-per-s', String(options.decodeTokensPerS)],
         ...['--ttft-floor-ms', String(options.ttftFloorMs), '--queue-max', String(options.queueMax)],
+        ...['--facility-mw', String(options.facilityMw ?? 0), '--facility-speed', String(options.facilitySpeed ?? 1)],
       ]
       const child = await children.start(name, process.execPath, [SITE, ...flags])
       return [name, JSON.parse(await inTime(child.firstLine, `${name} to listen`)) as SiteLine] as const

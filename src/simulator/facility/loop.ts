@@ -14,6 +14,8 @@ export interface LoopOptions {
 export interface Loop {
   readonly options: LoopOptions
   supplyC: number
+  /** The highest that it has been since somebody asked to forget that. */
+  maxC: number
   /** Heat put in and taken away, in kW. */
   heatKw: number
   removedKw: number
@@ -35,6 +37,7 @@ const WATER_KJ = 4.18
 export const loopAt = (options: LoopOptions): Loop => ({
   options,
   supplyC: coldC(options, 20),
+  maxC: coldC(options, 20),
   heatKw: 0,
   removedKw: 0,
   pump: 1,
@@ -65,6 +68,7 @@ export const stepLoop = (loop: Loop, heatKw: number, ambientC: number, stepS: nu
   const settled = cold + heatKw / ua
   const before = loop.supplyC
   loop.supplyC = settled + (before - settled) * Math.exp((-stepS * ua) / mass)
+  loop.maxC = Math.max(loop.maxC, loop.supplyC)
   loop.heatKw = heatKw
   // What did not warm the water has left.
   const removedKj = heatKw * stepS - mass * (loop.supplyC - before)

@@ -162,6 +162,22 @@ export const PLANT_ORDERS: Readonly<Record<string, OrderRow>> = {
     says: 'a job is over',
     run: (plant, _prices, order) => (plant.end((order as Given<string>).id!) ? undefined : 'there is no such job'),
   },
+  'end-all': {
+    fields: {},
+    says: 'every job is over',
+    run: (plant) => {
+      plant.jobs.clear()
+      return undefined
+    },
+  },
+  forget: {
+    fields: {},
+    says: 'the highest supply temperatures begin anew',
+    run: (plant) => {
+      for (const loop of plant.loops) loop.maxC = loop.supplyC
+      return undefined
+    },
+  },
   well: {
     fields: {},
     says: 'everything is as it was built: pumps, meters, weather, grid; jobs go on',

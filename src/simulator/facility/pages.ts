@@ -103,7 +103,8 @@ export const jsonPage = ({ plant, meters, prices }: PageParts) => {
   const value = (name: string) => meters.read(name)?.value ?? 'Null'
   return {
     site: plant.options.site,
-    at: new Date(at).toISOString(),
+    // A late meter makes the whole page late, as a gateway that lost its feed would.
+    at: new Date(meters.read('power.draw_mw')?.at ?? at).toISOString(),
     power: {
       drawKw: scaled(value('power.draw_mw'), 1_000),
       itMw: value('power.it_mw'),
@@ -124,7 +125,13 @@ export const jsonPage = ({ plant, meters, prices }: PageParts) => {
       gPerKwh: carbon,
     })),
     jobs: [...plant.jobs.values()].map(({ id, loop, mw, drawMw, paused }) => ({ id, loop, mw, drawMw, paused })),
-    truth: { drawMw: plant.drawMw, itMw: plant.itMw, allowedMw: plant.allowedMw },
+    truth: {
+      drawMw: plant.drawMw,
+      itMw: plant.itMw,
+      allowedMw: plant.allowedMw,
+      supplyC: plant.loops[0]!.supplyC,
+      supplyMaxC: plant.loops[0]!.maxC,
+    },
   }
 }
 

@@ -7,6 +7,35 @@ export interface Runner {
   stop(): Promise<void>
 }
 
+/** Says of each job that it draws its power by now, and of each that is over that it has ended. */
+const report = async (
+  plant: Plant,
+  adminUrl: string,
+  jobs: readonly Advised[],
+  said: Map<string, 'begun' | 'running'>,
+  signal: AbortSignal,
+): Promise<void> => {
+  const tell = async (id: string, what: string, body: object): Promise<void> => {
+    const url = `${adminUrl}/v1/jobs/${id}/${what}`
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body), signal })
+    await answer.body?.cancel()
+  }
+  for (const { id } of jobs) {
+    const job = plant.jobs.get(id)
+    const before = said.get(id)
+    if (job === undefined && before !== undefined) {
+      said.delete(id)
+      await tell(id, 'ended', {})
+    }
+    if (job === undefined) continue
+    if (before === undefined) said.set(id, 'begun')
+    if (before === 'running' || job.drawMw < job.mw * 0.99) continue
+    said.set(id, 'running')
+    await tell(id, 'running', { drawMw: job.mw })
+  }
+}
+
 interface Advised {
   readonly id: string
   readonly advice: { readonly action: string }
@@ -22,11 +51,13 @@ const ASK_MS = 200
 export const followAdvice = (plant: Plant, adminUrl: string, now: () => number): Runner => {
   const followed = new Map<string, { action: string; at: number }>()
   const stopping = new AbortController()
+  const said = new Map<string, 'begun' | 'running'>()
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       try {
         const answer = await fetch(`${adminUrl}/v1/jobs`, { signal: stopping.signal })
         const { jobs = [] } = (await answer.json()) as { jobs?: readonly Advised[] }
+        await report(plant, adminUrl, jobs, said, stopping.signal)
         for (const { id, advice } of jobs) {
           if (!plant.jobs.has(id) || followed.get(id)?.action === advice.action) continue
           plant.pause(id, advice.action === 'pause' || advice.action === 'move')
@@ -44,12 +75,12 @@ export const followAdvice = (plant: Plant, adminUrl: string, now: () => number):
       })
     }
   }
-  const running = run()
+  const loop = run()
   return {
     followed,
     stop: () => {
       stopping.abort()
-      return running
+      return loop
     },
   }
 }

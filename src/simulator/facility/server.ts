@@ -10,6 +10,7 @@ import { csvPage, dcgmPage, exporterPage, jsonPage } from './pages.ts'
 import { PLANT_DEFAULTS, Plant, type PlantOptions } from './plant.ts'
 import { Prices } from './prices.ts'
 import { redfishPage } from './redfish.ts'
+import { followAdvice, type Runner } from './runner.ts'
 
 /** A running facility: the plant, its price curve, and where its devices answer. */
 export interface Facility {
@@ -41,7 +42,14 @@ export const startFacility = async (
   const parts = { plant, meters: new Meters(plant), prices: new Prices() }
   // An event keeps its start however often it is read; a new order begins anew.
   let orderedAt = clock.now()
+  let runner: Runner | undefined
   const order = (value: unknown): void => {
+    const url = followed(value)
+    if (url !== undefined) {
+      void runner?.stop()
+      runner = followAdvice(plant, url, clock.now)
+      return
+    }
     orderedAt = clock.now()
     const problem = orderPlant(plant, parts.prices, value)
     if (problem !== undefined) throw new Error(problem)
@@ -98,9 +106,17 @@ export const startFacility = async (
     order,
     close: async () => {
       server.closeAllConnections()
-      await shut(server)
+      await Promise.all([runner?.stop(), shut(server)])
     },
   }
+}
+
+/** The address of an order to follow a hubward's advice; undefined: it is another order. */
+const followed = (value: unknown): string | undefined => {
+  const { do: name, url } = (value ?? {}) as { do?: unknown; url?: unknown }
+  if (name !== 'follow') return undefined
+  if (typeof url !== 'string' || !URL.canParse(url)) throw new Error('follow.url must be the address of a hubward')
+  return url
 }
 
 /** What can be read of a facility and told to it. */
@@ -111,5 +127,6 @@ const facilityHelp = (): string =>
     ...Object.entries(PLANT_ORDERS).map(
       ([name, { fields, says }]) => `  ${name.padEnd(10)} ${Object.keys(fields).join(', ')}\n             ${says}`,
     ),
+    '  follow     url\n             the jobs here do what the hubward at this admin address advises',
     '',
   ].join('\n')
