@@ -173,7 +173,9 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       '## then',
       words(THEN_WORDS),
       '## steps',
-      'Each step may say `after` (a duration that goes by), `given`, `when` and `then`; what it does not say stays as it was.',
+      'Each step may say `after` (a duration that goes by), `given`, `when` and `then`; what it does not say stays as it was. Ten minutes go by in steps of a second or less, with samples in each; hours in larger ones, until their last five minutes.',
+      '## What is assumed',
+      'A signal that some policy or Readiness document limits is on the good side of the strictest of them. A site stands idle: all of its power budget is headroom, and its coolant has all of its margin, until meters (`power.draw_mw`, `cooling.supply_c`, …) or the case say otherwise. Of headroom in megawatts and in percent the case says one, and the other follows from the budget. `envoy/examples/documents/tests-placement.yaml` has a case for each rule of placement.',
     ),
   configuration: () =>
     page(
