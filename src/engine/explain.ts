@@ -9,7 +9,7 @@ import { decide } from './decide.ts'
 import { HARD, hardBecause, holds } from './eligibility.ts'
 import { softBlock } from './fitness.ts'
 import { rampShare } from './gates.ts'
-import { nearOf, pathTo } from './gravity.ts'
+import { legsInWords, nearOf, pathTo } from './gravity.ts'
 import { tiersOf } from './judge-tiers.ts'
 import { networkTo } from './network-ties.ts'
 import { coversTarget } from './orders.ts'
@@ -93,7 +93,9 @@ const waysInWords = (scene: Scene, policy: PolicyProgram, chosen: TargetName | u
     ]
     for (const index of indexes.slice(0, WAYS_MAX)) {
       const target = programs.targets[index]!
-      const { ms, says, missing } = pathTo(scene, target)
+      const path = pathTo(scene, target)
+      const { ms, missing } = path
+      const says = legsInWords(path)
       const whole = ms === null ? 'not known' : `${Math.round(ms * 100) / 100} ms`
       const lacks = missing === undefined ? '' : `, and ${missing} is held by no site in reach`
       lines.push(`The way to ${target.name} is ${whole}${says === '' ? '' : `: ${says}`}${lacks}.`)

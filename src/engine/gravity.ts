@@ -1,27 +1,47 @@
 import { columnKey } from '../model/signal.ts'
+import type { Column } from '../model/snapshot.ts'
 import { type Block, isWaived, type Notes } from './block.ts'
 import { freshnessLimit, isStale } from './columns.ts'
 import { fitsResidency } from './eligibility.ts'
-import { PATH_COST, type TargetProgram } from './programs.ts'
+import { PATH_COST, type Programs, type TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
 
-/** One leg of a request's way: how long, how old the number, and what it is of. */
+/** One leg of a request's way: from where to where, how long, and how old the number is. */
 interface Leg {
+  readonly from: string
   readonly ms: number
   readonly ageMs: number
-  readonly says: string
 }
 
 /** What a target is away from the client and from what the request needs near. */
-export interface Path {
+interface Path {
   /** The client leg and the legs to the needs together; null: one of them is not known. */
   readonly ms: number | null
-  /** The age of the oldest number in it. */
-  readonly ageMs: number
-  /** The legs as words: `asn:1136 20 + vector-index@fra 9`. */
-  readonly says: string
+  readonly legs: readonly Leg[]
   /** What it needs and no site in reach holds. */
   readonly missing: string | undefined
+}
+
+/** An end from which the way of a client may be measured, and what is measured from it. */
+interface End {
+  readonly name: string
+  readonly column: Column | undefined
+  readonly limitMs: number
+}
+
+/** What is the same for all candidates of one request. */
+interface Ways {
+  /** The most exact first: the client's ASN, its region, and at last this gateway. */
+  readonly ends: readonly End[]
+  readonly needs: readonly { readonly name: string; readonly holders: readonly Holder[] }[]
+  readonly limitMs: number
+}
+
+/** A site that has what a request needs, and the round trips from it. */
+interface Holder {
+  readonly target: TargetProgram
+  readonly says: string
+  readonly column: Column | undefined
 }
 
 const NOTHING: readonly string[] = []
@@ -34,37 +54,65 @@ export const nearOf = ({ workload, facts }: Scene): readonly string[] => {
   return ofClass.length === 0 ? ofJob : [...new Set([...ofClass, ...ofJob])]
 }
 
-/**
- * The ends from which the way of this client may be measured, the most exact first: its ASN, its region, and at last this
- * gateway.
- */
-const clientEnds = ({ facts }: Scene): readonly string[] => [
-  ...(facts.asn === undefined ? [] : [`asn:${facts.asn}`]),
-  ...(facts.region === undefined ? [] : [`region:${facts.region}`]),
-  'gateway',
-]
+const holding = new WeakMap<Programs, ReadonlyMap<string, readonly TargetProgram[]>>()
 
-const clientLeg = (scene: Scene, index: number, end: string): Leg | undefined =>
-  end === 'gateway'
-    ? legOf(scene, 'network.rtt_p95_ms', index, end)
-    : legOf(scene, 'client.rtt_p95_ms', index, end, end)
-
-const legOf = (scene: Scene, signal: string, index: number, says: string, from?: string): Leg | undefined => {
-  const column = scene.data.columns[columnKey(signal, undefined, from)]
-  if (isStale(column, index, freshnessLimit(scene.workload, signal), scene.now)) return undefined
-  return {
-    ms: column!.value[index]!,
-    ageMs: scene.now - column!.at[index]!,
-    says: `${says} ${round(column!.value[index]!)}`,
+/** A target of each site that says it holds something, by what it holds; worked out once for each set of documents. */
+const holdersOf = (programs: Programs, name: string): readonly TargetProgram[] => {
+  let known = holding.get(programs)
+  if (known === undefined) {
+    const made = new Map<string, TargetProgram[]>()
+    for (const indexes of programs.bySite.values()) {
+      const target = programs.targets[indexes[0] ?? -1]
+      for (const one of target?.doc.holds ?? []) made.set(one.name, [...(made.get(one.name) ?? []), target!])
+    }
+    known = made
+    holding.set(programs, known)
   }
+  return known.get(name) ?? []
+}
+
+const ways = new WeakMap<Scene, Ways>()
+
+const waysOf = (scene: Scene): Ways => {
+  let known = ways.get(scene)
+  if (known === undefined) {
+    const { facts, programs, workload } = scene
+    const columnOf = (signal: string, from?: string) => scene.data.columns[columnKey(signal, undefined, from)]
+    const client = (name: string): End => ({
+      name,
+      column: columnOf('client.rtt_p95_ms', name),
+      limitMs: freshnessLimit(workload, 'client.rtt_p95_ms'),
+    })
+    const gateway = 'network.rtt_p95_ms'
+    known = {
+      ends: [
+        ...(facts.asn === undefined ? [] : [client(`asn:${facts.asn}`)]),
+        ...(facts.region === undefined ? [] : [client(`region:${facts.region}`)]),
+        { name: 'gateway', column: columnOf(gateway), limitMs: freshnessLimit(workload, gateway) },
+      ],
+      needs: nearOf(scene).map((name) => ({
+        name,
+        holders: holdersOf(programs, name)
+          .filter((target) => isHeldAt(scene, target, name) && mayGoTo(scene, target))
+          .map((target) => ({
+            target,
+            says: `${name}@${target.site}`,
+            column: columnOf('site.rtt_ms', `site:${target.site}`),
+          })),
+      })),
+      limitMs: freshnessLimit(workload, 'site.rtt_ms'),
+    }
+    ways.set(scene, known)
+  }
+  return known
 }
 
 /**
  * The end from which all of these targets are measured, the most exact one that they share: a round trip from the
  * client's network is no match for one from this gateway. Undefined: they share none, and each has its own best.
  */
-export const sharedEnd = (scene: Scene, indexes: readonly number[]): string | undefined =>
-  clientEnds(scene).find((end) => indexes.every((index) => clientLeg(scene, index, end) !== undefined))
+export const sharedEnd = (scene: Scene, indexes: readonly number[]): End | undefined =>
+  waysOf(scene).ends.find((end) => indexes.every((index) => !isStale(end.column, index, end.limitMs, scene.now)))
 
 /**
  * The way of a request to a target: the client leg, and for each thing it needs near the leg to the nearest site that
@@ -74,48 +122,55 @@ export const sharedEnd = (scene: Scene, indexes: readonly number[]): string | un
  * Worked example: a client 20 ms from fra that needs an index which only ams holds, 9 ms away, has 29 ms to fra; with 12
  * ms to ams it has 12 ms there.
  */
-export const pathTo = (scene: Scene, target: TargetProgram, end?: string): Path => {
-  const says: string[] = []
-  let ms: number | null = 0
-  let ageMs = 0
+export const pathTo = (scene: Scene, target: TargetProgram, shared?: End): Path => {
+  const { now } = scene
+  const { ends, needs, limitMs } = waysOf(scene)
+  const legs: Leg[] = []
+  let ms: number | null = null
   let missing: string | undefined
-  const add = (leg: Leg | undefined): void => {
-    ms = leg === undefined || ms === null ? null : ms + leg.ms
-    if (leg === undefined) return
-    ageMs = Math.max(ageMs, leg.ageMs)
-    says.push(leg.says)
+  const end = shared ?? ends.find((one) => !isStale(one.column, target.index, one.limitMs, now))
+  const client = end === undefined ? undefined : legFrom(end.name, end.column, target.index, end.limitMs, now)
+  if (client !== undefined) {
+    ms = client.ms
+    legs.push(client)
   }
-  add(
-    end === undefined
-      ? clientEnds(scene)
-          .map((one) => clientLeg(scene, target.index, one))
-          .find((leg) => leg !== undefined)
-      : clientLeg(scene, target.index, end),
-  )
-  for (const name of nearOf(scene)) {
+  for (const { name, holders } of needs) {
     if (isHeldAt(scene, target, name)) continue
-    const leg = needLeg(scene, target, name)
-    if (leg === undefined) missing ??= name
-    add(leg)
+    let best: Leg | undefined
+    for (const { target: there, says, column } of holders) {
+      if (there.site === target.site) continue
+      const leg =
+        legFrom(says, column, target.index, limitMs, now) ??
+        // A round trip is as long from either end; whichever was measured will do.
+        legFrom(
+          says,
+          scene.data.columns[columnKey('site.rtt_ms', undefined, `site:${target.site}`)],
+          there.index,
+          limitMs,
+          now,
+        )
+      if (leg !== undefined && (best === undefined || leg.ms < best.ms)) best = leg
+    }
+    if (best === undefined) missing ??= name
+    else legs.push(best)
+    ms = ms === null || best === undefined ? null : ms + best.ms
   }
-  return { ms, ageMs, says: says.join(' + '), missing }
+  return { ms, legs, missing }
 }
 
-/** The leg from a target to the nearest site that holds something; undefined: none in reach does. */
-const needLeg = (scene: Scene, target: TargetProgram, name: string): Leg | undefined => {
-  let best: Leg | undefined
-  for (const [site, indexes] of scene.programs.bySite) {
-    const there = scene.programs.targets[indexes[0] ?? -1]
-    if (there === undefined || site === target.site || !isHeldAt(scene, there, name) || !mayGoTo(scene, there)) continue
-    const says = `${name}@${site}`
-    // A round trip is as long from either end; whichever was measured will do.
-    const leg =
-      legOf(scene, 'site.rtt_ms', target.index, says, `site:${site}`) ??
-      legOf(scene, 'site.rtt_ms', there.index, says, `site:${target.site}`)
-    if (leg !== undefined && (best === undefined || leg.ms < best.ms)) best = leg
-  }
-  return best
-}
+const legFrom = (
+  from: string,
+  column: Column | undefined,
+  index: number,
+  limitMs: number,
+  now: number,
+): Leg | undefined =>
+  isStale(column, index, limitMs, now)
+    ? undefined
+    : { from, ms: column!.value[index]!, ageMs: now - column!.at[index]! }
+
+/** The legs as words: `asn:1136 20 + vector-index@fra 9`. */
+export const legsInWords = (path: Path): string => path.legs.map(({ from, ms }) => `${from} ${round(ms)}`).join(' + ')
 
 const isHeldAt = (scene: Scene, target: TargetProgram, name: string): boolean =>
   target.doc.holds?.some((one) => one.name === name && (one.freshSince ?? 0) <= scene.now) === true
@@ -161,8 +216,8 @@ export const nearBlock = (scene: Scene, target: TargetProgram, notes: Notes): Bl
     op: '<=',
     limit,
     unit: 'ms',
-    ageMs: path.ageMs,
-    source: path.says,
+    ageMs: Math.max(...path.legs.map((leg) => leg.ageMs)),
+    source: legsInWords(path),
   } as const
   return { kind: 'limit', because }
 }
