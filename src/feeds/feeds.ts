@@ -2,6 +2,7 @@ import type { Change } from '../model/change.ts'
 import type { ClusterName, TargetName } from '../model/names.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { type EnvoyAdminOptions, envoyAdmin } from './envoy-admin.ts'
+import { FeedWarnings } from './feed-warnings.ts'
 import { Inbox, type InboxCounts } from './inbox.ts'
 import { type PollCounts, Poller, type Reading, type Source } from './poller.ts'
 import { type RefusalCount, SampleCheck } from './samples.ts'
@@ -52,6 +53,7 @@ export interface Feeds {
 export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig | undefined, edges: FeedsEdges): Feeds {
   const { clock, timer, apply, turned, bug } = edges
   const check = new SampleCheck()
+  const warnings = new FeedWarnings()
   const seriesCheck = new SeriesCheck((source, why) => check.refuse(source, why))
   const inbox = new Inbox({
     clock,
@@ -59,10 +61,12 @@ export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig 
     apply,
     bug: (error) => bug?.(error, 'inbox'),
   })
-  const accept = (reading: Reading) => {
+  const accept = (reading: Reading, source: Source) => {
     const at = clock.now()
     if (reading.clusters !== undefined) apply({ kind: 'clusters-known', at, clusters: reading.clusters })
-    inbox.offer(check.pass(reading.samples, at), reading.heartbeats, seriesCheck.pass(reading.series ?? []))
+    const samples = check.pass(reading.samples, at)
+    warnings.note(source.name, samples, at)
+    inbox.offer(samples, reading.heartbeats, seriesCheck.pass(reading.series ?? []))
   }
   const sources: Source[] = feeds.flatMap((feed) => feedSources(feed, edges))
   if (admin !== undefined) sources.push(envoyAdmin({ ...FEED_DEFAULTS['envoy-admin'], name: 'envoy', ...admin }, edges))
@@ -84,7 +88,11 @@ export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig 
       await Promise.all(pollers.map((poller) => poller.stop()))
       inbox.stop()
     },
-    statuses: () => pollers.map((poller) => poller.status()),
+    statuses: () => {
+      const now = clock.now()
+      const refusals = Map.groupBy(check.refusals(), ({ source }) => source)
+      return pollers.map((poller) => warnings.added(poller.status(), refusals.get(poller.source.name) ?? [], now))
+    },
     counts: () => ({
       sources: pollers.map(({ source: { name, kind }, counts }) => ({ name, kind, counts: { ...counts } })),
       refusals: check.refusals(),

@@ -14,6 +14,8 @@ export interface HttpJsonConfig extends HttpAccess {
   readonly kind: 'http-json'
   readonly name: string
   readonly owner?: string
+  /** By signal, how far samples lie apart when nothing happens. */
+  readonly noise?: Readonly<Record<string, number>>
   readonly url: string
   readonly values: readonly JsonValue[]
   /** Of all values that say nothing else. */

@@ -14,6 +14,8 @@ export interface PromqlConfig extends HttpAccess {
   readonly kind: 'promql'
   readonly name: string
   readonly owner?: string
+  /** By signal, how far samples lie apart when nothing happens. */
+  readonly noise?: Readonly<Record<string, number>>
   readonly url: string
   readonly queries: readonly PromqlQuery[]
   /** Sites or pools that it covers; all where absent. */

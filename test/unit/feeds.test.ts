@@ -26,6 +26,7 @@ import type { Change } from '../../src/model/change.ts'
 import type { Heartbeat, Sample } from '../../src/model/sample.ts'
 import { SIGNALS, signalOf } from '../../src/model/signal.ts'
 import { START, settled, Time } from '../helpers/feed-time.ts'
+import { sampleLaws } from '../helpers/sample-laws.ts'
 
 const EMPTY: Reading = { version: '1', samples: [], heartbeats: [] }
 
@@ -854,6 +855,8 @@ t.test('units are converted within their kind and no further', async (t) => {
   }
   for (const { unit } of Object.values(SIGNALS)) t.equal(convertUnit(3, unit, unit), 3)
 })
+
+sampleLaws(t)
 
 t.test('samples of a file', async (t) => {
   const origin = { path: 'site.jsonl', source: 'bms', writtenAt: START }
