@@ -132,6 +132,12 @@ const faults: Record<string, { title: string; breakIt: (parts: Parts) => void; m
       delete filter.max_message_timeout
     },
   },
+  'doctor/hold-too-long': {
+    title: 'a policy that queues for longer than an answer may ask for',
+    breakIt: ({ filter }) => {
+      filter.max_message_timeout = '0.5s'
+    },
+  },
   'doctor/mutations-too-wide': {
     title: 'a processor that may change anything',
     breakIt: ({ filter }) => {

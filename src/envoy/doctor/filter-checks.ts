@@ -1,3 +1,4 @@
+import type { Policy } from '../../model/documents.ts'
 import { HEADERS } from '../../model/headers.ts'
 import type { EarlyMutation, ManagerForm, MutationRules } from './admin-forms.ts'
 import { type Check, msOf } from './check.ts'
@@ -12,6 +13,12 @@ const asking = (view: EnvoyView): Configured[] =>
 const extProc = (view: EnvoyView): Configured[] => asking(view).filter((one) => isExtProc(one.filter))
 
 const where = (one: ManagerView): string => `listener ${one.listener || '(unnamed)'}`
+
+/** How long each hold of a policy lasts, in ms; one without a time holds for 5 s. */
+const holdsOf = (policy: Policy): readonly number[] =>
+  [...policy.otherwise, ...policy.bands.flatMap((band) => band.steps.map((step) => step.action))].flatMap((one) =>
+    one.action === 'queue' ? [one.forMs ?? 5_000] : [],
+  )
 
 const mutations = (manager: ManagerForm): EarlyMutation[] =>
   (manager.early_header_mutation_extensions ?? []).flatMap((one) => one.typed_config?.mutations ?? [])
@@ -121,15 +128,27 @@ export const FILTER_CHECKS: readonly Check[] = [
     severity: 'warning',
     remedy: 'set max_message_timeout (15s), else a request that should wait gets the next entry of otherwise or fails',
     find: (view, set) => {
-      const queues = set?.policies.some((policy) =>
-        [...policy.otherwise, ...policy.bands.flatMap((band) => band.steps.map((step) => step.action))].some(
-          (one) => one.action === 'queue',
-        ),
-      )
-      if (!queues) return []
+      if (!set?.policies.some((policy) => holdsOf(policy).length > 0)) return []
       return extProc(view)
         .filter((one) => (msOf(one.filter.typed_config?.max_message_timeout) ?? 0) === 0)
         .map((one) => `policies queue, and ${where(one)} lets no answer ask for time`)
+    },
+  },
+  {
+    code: 'doctor/hold-too-long',
+    severity: 'warning',
+    remedy:
+      'set max_message_timeout a second longer than the longest `queue` of a policy, or hold.max of hubward shorter',
+    find: (view, set) => {
+      const longest = Math.max(0, ...(set?.policies ?? []).flatMap(holdsOf))
+      if (longest === 0) return []
+      return extProc(view).flatMap((one) => {
+        const ms = msOf(one.filter.typed_config?.max_message_timeout) ?? 0
+        // Envoy ignores a wish for more, and then gives up after message_timeout.
+        return ms > 0 && ms < longest + 1_000
+          ? [`policies queue for up to ${longest} ms, and ${where(one)} lets hubward ask for ${ms} ms at most`]
+          : []
+      })
     },
   },
   {
