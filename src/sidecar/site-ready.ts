@@ -13,7 +13,7 @@ import type { Tally } from '../model/tally.ts'
 /**
  * Whether a site can take work of a class now: some pool of it stands in the ladder of one of the class's policies and
  * passes the hard constraints and that policy's thresholds; one that is still coming back counts. What a request says
- * of itself (residency, model, needs) has no part in it. Without a class, or for a class without policies, health,
+ * of itself (residency, model, tier, needs) has no part in it. Without a class, or for a class without policies, health,
  * safety, drains and maintenance alone decide. Undefined: no such site, or no such class.
  */
 export function siteReady(
@@ -31,7 +31,7 @@ export function siteReady(
     known === undefined || known.policies.length === 0 ? [undefined] : known.policies
   const because = new Set<string>()
   for (const policy of policies) {
-    const scene = sceneOf(anybody(className ?? ''), data, programs, tally, now, policy, known?.doc)
+    const scene = sceneOf(anybody(className ?? ''), data, programs, tally, now, openTo(policy), known?.doc)
     const inLadder = policy === undefined ? undefined : new Set(tiersOf(scene, policy).flatMap(entriesOf))
     for (const index of indexes) {
       const target = programs.targets[index]!
@@ -45,6 +45,13 @@ export function siteReady(
     }
   }
   return { ready: false, because: [...because] }
+}
+
+/** Whom room is kept for is a matter of the request too: a site that is full for some is ready for others. */
+function openTo(policy: PolicyProgram | undefined): PolicyProgram | undefined {
+  if (policy?.doc.keepRoom === undefined) return policy
+  const { keepRoom: _, ...doc } = policy.doc
+  return { ...policy, doc }
 }
 
 const entriesOf = (tier: readonly EntryProgram[]): readonly number[] => tier.flatMap((entry) => entry.targets)

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { shareOf } from '../../src/math/choice.ts'
 import type { Facts } from '../../src/model/facts.ts'
+import { siteReady } from '../../src/sidecar/site-ready.ts'
 import { order, policy, site, World } from './world.ts'
 
 const KEPT = [{ site: 'ams', pct: 20, tiers: ['premium'] }]
@@ -83,6 +84,11 @@ export function keptRoomCases(t: Test): void {
     t.equal(world.where(), 'ams/default')
     world.now += 5_001
     t.equal(world.where(), 'fra/default')
+  })
+
+  t.test('a site with nothing left but kept room is ready all the same: it is, for those', async (t) => {
+    const world = load(worldOf(), 95)
+    t.match(siteReady(world.snapshot, world.tally, 'ams', 'chat', world.now), { ready: true })
   })
 
   t.test('an override lets everybody in for a while', async (t) => {
