@@ -496,6 +496,9 @@ t.test('who listens hears what a job is told, and who comes back hears what was 
   const one = await listen(t, `${url}/v1/jobs/${id}/events`)
   t.match(await one.next(), { event: 'job', data: { id, advice: { action: 'run' } } })
   t.match(await get(`/v1/jobs/${id}/kueue`), { spec: { suspend: false } })
+  const other = (await post('/v1/decide', { facts: { class: 'training', needs: { mw: 1 } }, reserve: true })).json()
+  await post(`/v1/jobs/${other.id}/ended`, {})
+  t.match([await all.next(), await all.next()], [{ event: 'admitted' }, { event: 'ended' }])
   world.samples({ ams: { 'leak.detected': 1 } })
   for (const stream of [all, one])
     t.match(await stream.next(), {
@@ -515,7 +518,8 @@ t.test('who listens hears what a job is told, and who comes back hears what was 
   t.match(await one.next(), { event: 'ended', data: { cause: 'done' } })
   t.equal(await one.next(), undefined, 'a stream of one job ends with it')
   const back = await listen(t, `${url}/v1/jobs/events`, { 'last-event-id': admitted!.id! })
-  t.match([await back.next(), await back.next()], [{ event: 'advice' }, { event: 'ended' }])
+  const missed = [await back.next(), await back.next(), await back.next(), await back.next()]
+  t.match(missed, [{ event: 'admitted' }, { event: 'ended' }, { event: 'advice' }, { event: 'ended' }])
   const lost = await listen(t, `${url}/v1/jobs/events?lastEventId=other-7`)
   t.match(await lost.next(), { event: 'reset' })
 })
@@ -623,6 +627,7 @@ t.test(
     const sent = { ...tally.dispatched }
     t.match(await check(second, { site: 'fra' }), { state: 'Retry', message: /not to fra/ })
     t.same(tally.dispatched, sent, 'what is not let in here is not sent')
+    t.equal(view.all().size, 1, 'and holds nothing')
     t.match(await check(second), { state: 'Ready' })
     const third = { ...workload, metadata: { ...workload.metadata, uid: 'third' } }
     t.match(await check(third), { state: 'Retry', requeueAfterSeconds: 30, message: /power\.headroom_mw/ })

@@ -14,6 +14,7 @@ import { compileFacts } from '../../src/request/facts.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createJudge } from '../../src/sidecar/judge.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
+import { gapsLaws, plannerLaws } from '../helpers/gaps-laws.ts'
 import { jobsWorld } from '../helpers/jobs-world.ts'
 import { max, min, order, policy, site, T0, World, workload } from '../helpers/world.ts'
 
@@ -434,6 +435,9 @@ t.test('a paused job comes back to what it holds itself, and not to what others 
   const all = view.all() as Map<string, Job>
   all.set(first.id, { ...view.get(first.id)!, advice: paused })
   measure(3.5)
+  world.clusters('another')
+  t.equal(tell().action, 'pause', 'Envoy has no way there')
+  world.clusters('ams')
   t.equal(tell().action, 'resume', 'three of the three and a half are its own')
   t.equal(ask({ mw: 1 }).action, 'delay')
   measure(4.5)
@@ -491,3 +495,6 @@ t.test('what is held is the same whether it was carried over from change to chan
   t.same(say(), carried)
   t.match(carried, [{ constraint: 'job.need', limit: 900 }])
 })
+
+gapsLaws(t)
+plannerLaws(t)
