@@ -111,6 +111,21 @@ t.test('a path whose body is read exists once more, before the plain one, on eve
   t.notOk(eu[1]?.typed_per_filter_config)
 })
 
+t.test('a path of jobs whose body is read is refused with it, and nothing behind it says it again', async (t) => {
+  const set = withClassSources([{ from: 'path', prefix: '/v1/fine_tuning', value: 'fine-tuning' }])
+  const routes = routesOf(set, { bodyPaths: ['/v1/fine_tuning/jobs', '/v1/fine'] })
+  const read = routes.filter((route) => JSON.stringify(route.typed_per_filter_config ?? {}).includes('BUFFERED'))
+  t.match(read[0], {
+    name: 'hubward-refuse-fine-tuning',
+    direct_response: { status: 503 },
+    typed_per_filter_config: { 'envoy.filters.http.ext_proc': { overrides: { failure_mode_allow: false } } },
+  })
+  t.ok(
+    read.slice(1).every((route) => JSON.stringify(route.match).includes('"/v1/fine"')),
+    'segments, not letters',
+  )
+})
+
 t.test('class rules', async (t) => {
   t.test('a header that anybody can send may refuse and may not excuse', async (t) => {
     const set = withClassSources([
@@ -192,6 +207,15 @@ t.test('problems', async (t) => {
     t.ok(codes({ ...set, sites: reserved }).includes('error envoy/cluster-name-reserved'))
     const foreign = [...set.sites, siteAt('par', ['EU'], 1, { endpoints: [] })]
     t.ok(codes({ ...set, sites: foreign }).includes('warning envoy/cluster-not-ours'))
+  })
+  t.test('a path of jobs that Envoy would send on blindly is told', async (t) => {
+    const jobs = (prefix: string) => {
+      const set = withClassSources([{ from: 'path', prefix: '/v1/fine_tuning', value: 'fine-tuning' }])
+      return { ...set, factSources: set.factSources.map((one) => ({ ...one, jobs: [{ prefix }] })) }
+    }
+    t.ok(codes(jobs('/v1/batches')).includes('warning envoy/jobs-fail-open'))
+    t.ok(codes(jobs('/v1/fine')).includes('warning envoy/jobs-fail-open'))
+    t.notOk(codes(jobs('/v1/fine_tuning/jobs')).includes('warning envoy/jobs-fail-open'))
   })
   t.test('a class that is refused and known by its path gives none', async (t) => {
     const set = { ...emeaSet(), classes: [classOf('fine-tuning', 'refuse')] }

@@ -6,6 +6,7 @@ import { classRules } from './class-rules.ts'
 import { SIDECAR_CLUSTER } from './clusters.ts'
 import type { EnvoyOptions } from './options.ts'
 import { clusterPairs } from './pairs.ts'
+import { isWithin } from './path-match.ts'
 
 /** What keeps these documents from becoming an Envoy configuration (errors), or makes it weaker than it looks. */
 export const envoyProblems = (set: DocumentSet, options: EnvoyOptions): Problem[] => [
@@ -13,6 +14,7 @@ export const envoyProblems = (set: DocumentSet, options: EnvoyOptions): Problem[
   ...set.residencies.flatMap((one) => defaultProblems(set, one)),
   ...optionProblems(set, options),
   ...classRules(set).problems,
+  ...jobProblems(set),
 ]
 
 const problem = (severity: Problem['severity'], code: string, message: string, remedy: string): Problem => ({
@@ -76,6 +78,20 @@ function defaultProblems(set: DocumentSet, residency: ResidencyClass): Problem[]
     found.push(problem('warning', 'default-alone', text, 'name a second site that serves the same model'))
   }
   return found
+}
+
+/** Paths under which work is sent that Envoy would send on blindly while hubward is down. */
+function jobProblems(set: DocumentSet): Problem[] {
+  const { rules } = classRules(set)
+  return set.factSources
+    .flatMap((one) => one.jobs ?? [])
+    .flatMap(({ prefix }) => {
+      const rule = rules.find((one) => Object.keys(one.match).length === 0 && isWithin(prefix, one.prefix))
+      if (rule?.whenDown === 'refuse') return []
+      const text = `work is sent under ${prefix}, and Envoy refuses none of it by itself while hubward is down`
+      const remedy = 'give the path a class of its own (from: path) whose whenHubwardIsDown is refuse'
+      return [problem('warning', 'jobs-fail-open', text, remedy)]
+    })
 }
 
 function optionProblems(set: DocumentSet, options: EnvoyOptions): Problem[] {

@@ -13,4 +13,8 @@ export function pathMatch(prefix: string, parametersToo: boolean): EnvoyObject {
   return { safe_regex: { regex: `/${segments.join('(;[^/]*)?/')}([;/].*)?` } }
 }
 
+/** Whether a path lies within another, by segments: `/v1/chat/x` in `/v1/chat`, `/v1/chatter` not. */
+export const isWithin = (path: string, prefix: string): boolean =>
+  path === prefix || path.startsWith(`${prefix.replace(/\/+$/, '')}/`)
+
 const quoted = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

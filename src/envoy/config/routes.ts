@@ -4,7 +4,7 @@ import type { ResidencyName } from '../../model/names.ts'
 import { type ClassRule, classRules } from './class-rules.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
-import { pathMatch } from './path-match.ts'
+import { isWithin, pathMatch } from './path-match.ts'
 import { residencyOfHost } from './residency-header.ts'
 import { type ResidencyRoute, refuseRoute, residencyRoutes } from './residency-routes.ts'
 import { RETRY_BEFORE_FIRST_BYTE } from './retry.ts'
@@ -91,9 +91,6 @@ function bodyVariants(
     { prefix: rule.prefix, body: false },
   ]
 }
-
-const isWithin = (path: string, prefix: string): boolean =>
-  path === prefix || path.startsWith(`${prefix.replace(/\/+$/, '')}/`)
 
 function perRoute(options: EnvoyOptions, body: boolean, failClosed: boolean): EnvoyObject {
   // ext_authz has no failure mode by route: there the refusing route alone keeps jobs back.
