@@ -17,16 +17,16 @@ import type { Event } from './model/event.ts'
 import { problemText } from './model/problem.ts'
 import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
-import { countEvent, logEvent } from './sidecar/events.ts'
 import { createEstimates } from './sidecar/estimates.ts'
+import { countEvent, logEvent } from './sidecar/events.ts'
 import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { observe } from './sidecar/observe.ts'
-import { readinessPage } from './sidecar/readiness-view.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
+import { readinessPage } from './sidecar/readiness-view.ts'
 import { recorder } from './sidecar/record.ts'
 import { createSessionMoves } from './sidecar/session-moves.ts'
 import { siteReady } from './sidecar/site-ready.ts'
@@ -146,6 +146,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         { source: status.name, owner: status.owner },
         failing ? `${status.name} fails: ${status.refusal[0]?.message ?? 'no answer'}` : `${status.name} answers again`,
       ),
+    refused: (source, why) => {
+      metrics.add('hubward_samples_refused_total', 1, why, source)
+      // The first of a kind; which sensor, and with what, is told by /sources.
+      say(`samples ${source} ${why}`, 'refused', () => log.warn({ source, why }, 'samples refused'))
+    },
     bug: (error, source) => bug(error, `feed ${source}`),
   })
   const sources = openSources(config, {

@@ -1,4 +1,5 @@
 import type { Change } from '../model/change.ts'
+import type { SampleRefusal } from '../model/event.ts'
 import type { ClusterName, TargetName } from '../model/names.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { type EnvoyAdminOptions, envoyAdmin } from './envoy-admin.ts'
@@ -27,6 +28,8 @@ export interface FeedsEdges {
   readonly targetOf: (cluster: ClusterName) => TargetName | undefined
   /** A source began to fail, or to succeed again: for the log. */
   readonly turned?: (status: SourceStatus, failing: boolean) => void
+  /** A sample was refused at the edge: for the counters. */
+  readonly refused?: (source: string, why: SampleRefusal) => void
   /** A mistake of ours, with its stack: for the log. */
   readonly bug?: (error: unknown, source: string) => void
 }
@@ -52,7 +55,7 @@ export interface Feeds {
 /** The feeds of a configuration, not yet started. Entries must have passed their schemas and checkFeeds. */
 export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig | undefined, edges: FeedsEdges): Feeds {
   const { clock, timer, apply, turned, bug } = edges
-  const check = new SampleCheck()
+  const check = new SampleCheck(edges.refused)
   const warnings = new FeedWarnings()
   const seriesCheck = new SeriesCheck((source, why) => check.refuse(source, why))
   const inbox = new Inbox({

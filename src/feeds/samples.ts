@@ -36,6 +36,13 @@ export class SampleCheck {
   readonly #said = new RecentMap<Said>(PLACES_MAX)
   readonly #refusals = new Map<string, { source: string; why: SampleRefusal; count: number; last?: RefusedSample }>()
 
+  readonly #refused: (source: string, why: SampleRefusal) => void
+
+  /** `refused` hears of each sample that is left out. */
+  constructor(refused: (source: string, why: SampleRefusal) => void = () => {}) {
+    this.#refused = refused
+  }
+
   /** The samples that may go on, in their order. */
   pass(samples: readonly Sample[], now: EpochMs): Sample[] {
     return samples.filter((sample) => {
@@ -76,6 +83,7 @@ export class SampleCheck {
 
   /** Counts a refusal; of series too, whose check is another and which have no sample. */
   refuse(source: string, why: SampleRefusal, last?: RefusedSample): void {
+    this.#refused(source, why)
     const key = `${source}|${why}`
     let known = this.#refusals.get(key)
     if (known === undefined) {
