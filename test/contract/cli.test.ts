@@ -400,7 +400,11 @@ t.test('readiness and gaps are told as tables, as JSON and for a spreadsheet', a
   const { ledger } = planner
   const see = () => ledger.see(world.snapshot.data.targets, world.snapshot.data.readiness, world.now)
   see()
-  world.pass(2 * 3_600_000, () => see())
+  const meters = { 'power.headroom_mw': 5, 'queue.depth': 1 }
+  world.pass(2 * 3_600_000, () => {
+    world.samples({ ams: { ...meters, 'power.headroom_pct': 7 }, fra: { ...meters, 'power.headroom_pct': 60 } })
+    see()
+  })
   const decision = { ...world.decide({ class: 'training', needs: { mw: 50 } }), action: 'delay', status: 503 } as never
   ledger.turnAway({ decision, needs: { mw: 50, gpus: 8, hours: 2 }, isKnownClass: true }, world.now)
   const from = new Date(world.now - 86_400_000).toISOString().slice(0, 10)
@@ -418,4 +422,37 @@ t.test('readiness and gaps are told as tables, as JSON and for a spreadsheet', a
   })
   t.match(await run(['gaps', '--from', '1d', '--to', '2d', '--admin', url]), { code: 2, err: /from is not before to/ })
   t.match(await run(['gaps', '--json', '--csv', '--admin', url]), { code: 2, err: /cannot be used with/ })
+})
+
+t.test('a gate is held where its policy queues: shut when its wait is over, open when there is room', async (t) => {
+  const queued = (forMs: number) => {
+    const world = campusWorld(0.5)
+    const set = world.snapshot.data.sets.test!
+    const policies = set.policies.map((one) => ({
+      ...one,
+      otherwise: [{ action: 'queue' as const, forMs }, { action: 'deny' as const }],
+    }))
+    return world
+      .documents({ ...set, policies })
+      .pass(12_000, () => world.samples({ ams: { 'power.headroom_mw': 0.5 } }))
+  }
+  const world = queued(600_000)
+  const { url, kept } = await jobsServer(t, world)
+  const gate = (to: string, ...args: string[]) =>
+    run(['gate', '--class', 'training', '--admin', to, ...args, '--', ...SHOW])
+  t.match(await gate(url), { code: EXIT_CODES.deny.code, out: '' }, 'who does not wait gets what comes after')
+  t.match(await gate(url, '--wait', '50ms'), { code: EXIT_CODES.queue.code, out: '' })
+  const short = await jobsServer(t, queued(100))
+  t.match(
+    await gate(short.url, '--wait', '1m'),
+    { code: EXIT_CODES.deny.code, out: '' },
+    'after the hold comes the next',
+  )
+  const asked = kept.length
+  const waiting = gate(url, '--wait', '10m')
+  const again = setInterval(() => {
+    if (kept.length > asked) world.pass(90_000, () => world.samples({ ams: { 'power.headroom_mw': 5 } }))
+  }, 20)
+  t.teardown(() => clearInterval(again))
+  t.match(await waiting, { code: 0, out: /^ams\/default/, err: /queue, held; asking again/ })
 })
