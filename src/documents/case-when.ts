@@ -24,7 +24,7 @@ export function caseFacts(
   if (known.residencyClass !== undefined && allowed === undefined)
     wrong(`no residency class is called "${known.residencyClass}"`)
   if (known.residency === undefined && allowed !== undefined) known.residency = allowed
-  const { session, needs, seed, hop } = when
+  const { session, needs, seed, hop, followUp } = when
   // Without a key there are no sessions.
   if (typeof session === 'string') known.sessionKey ??= 'case'
   return {
@@ -34,9 +34,15 @@ export function caseFacts(
     class: String(known.class ?? ''),
     session: typeof session === 'string' ? { verdict: 'valid', target: session } : { verdict: 'none' },
     ...(hop === undefined ? {} : { hop: hopOf(String(hop), set) }),
+    ...(followUp === undefined ? {} : { followUp: followUpOf(followUp, wrong) }),
     ...(needs === undefined ? {} : { needs: needsOf(needs, wrong) }),
     extra,
   }
+}
+
+function followUpOf(written: unknown, wrong: (what: string) => void): NonNullable<Facts['followUp']> {
+  if (written !== 'ask' && written !== 'work') wrong('when.followUp has to be ask or work')
+  return written === 'work' ? 'work' : 'ask'
 }
 
 /** A job's needs, each of the type that it has to be: a need that nobody understands would let everything pass. */

@@ -35,6 +35,7 @@ export const WHEN_WORDS = {
   near: 'the site with the smallest measured round trip',
   session: 'the target that the session runs on',
   hop: 'the target that another hubward chose for this request already, or loop: it has been here before',
+  followUp: 'the request is about work that was sent before: ask (looks at it or ends it) or work (adds to it)',
   needs:
     'what a job says it needs: signals, gpu, cooling, mayDelay, mw, coolingKw, gpus, gpusMin, batchSize, near, hours',
   seed: '16 hex digits; absent: zeros',

@@ -1,9 +1,9 @@
-import { type PlacedThreshold, estimatedThresholds } from '../documents/thresholds.ts'
-import { mergeSets, type EngineSnapshot } from '../engine/programs.ts'
+import { estimatedThresholds, type PlacedThreshold } from '../documents/thresholds.ts'
+import { type EngineSnapshot, mergeSets } from '../engine/programs.ts'
 import { SignedSketch } from '../math/signed-sketch.ts'
 import type { DocumentSet, Metadata } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
-import { type Estimate, SAFETY_DIMENSIONS, type ReadinessDocument } from '../model/readiness.ts'
+import { type Estimate, type ReadinessDocument, SAFETY_DIMENSIONS } from '../model/readiness.ts'
 import { signalOf } from '../model/signal.ts'
 
 /** What is measured is kept in two parts: the present one, and the one before, so that 6 to 12 hours are behind a proposal. */

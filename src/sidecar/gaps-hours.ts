@@ -23,6 +23,7 @@ export const OVERALL = 'overall'
 /** The states of dimensions that say something of capacity; who has practised lately does not. */
 export const CAPACITY: readonly Dimension[] = DIMENSIONS.filter((dimension) => dimension !== 'procedures')
 
+/** An hour in milliseconds. */
 export const HOUR_MS = 3_600_000
 /** 35 days. What is kept is bounded by number and not by age, so that a clock that leaps does not wipe it out. */
 export const HOURS_MAX = 840
