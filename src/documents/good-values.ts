@@ -1,5 +1,6 @@
-import type { DocumentSet, Threshold } from '../model/documents.ts'
+import type { DocumentSet } from '../model/documents.ts'
 import { signalOf } from '../model/signal.ts'
+import type { Threshold } from '../model/threshold.ts'
 
 /**
  * A value for each signal that some policy looks at which every one of them is content with: on the good side of the

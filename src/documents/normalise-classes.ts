@@ -1,4 +1,5 @@
-import type { Metadata, ResidencyClass, WorkloadClass } from '../model/documents.ts'
+import type { ResidencyClass, WorkloadClass } from '../model/documents.ts'
+import type { Metadata } from '../model/metadata.ts'
 import { bounded, normaliseAction, type WrittenAction } from './normalise-action.ts'
 import { normaliseMetadata } from './normalise-site.ts'
 import type { Report } from './view.ts'

@@ -1,6 +1,7 @@
 import { parseBlock } from '../math/address.ts'
-import type { FactSource, FactSources, Metadata, PolicyCase, PolicyTest } from '../model/documents.ts'
+import type { FactSource, FactSources, PolicyCase, PolicyTest } from '../model/documents.ts'
 import { factSourceProblems } from '../model/fact-trust.ts'
+import type { Metadata } from '../model/metadata.ts'
 import { normaliseMetadata } from './normalise-site.ts'
 import type { FieldPath } from './place.ts'
 import type { DocumentProblemCode } from './problems.ts'

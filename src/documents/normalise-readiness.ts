@@ -1,4 +1,4 @@
-import type { Metadata } from '../model/documents.ts'
+import type { Metadata } from '../model/metadata.ts'
 import {
   type Admits,
   READINESS_DEFAULT,

@@ -1,4 +1,5 @@
-import type { CoolantLoop, Derating, MaintenanceWindow, Metadata, Model, Pool, Site } from '../model/documents.ts'
+import type { CoolantLoop, Derating, MaintenanceWindow, Model, Pool, Site } from '../model/documents.ts'
+import type { Metadata } from '../model/metadata.ts'
 import { instantAt, normalisePlant } from './normalise-plant.ts'
 import type { FieldPath } from './place.ts'
 import { knownNames } from './suggest.ts'

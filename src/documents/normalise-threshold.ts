@@ -1,6 +1,6 @@
-import type { Threshold } from '../model/documents.ts'
 import { signalOf } from '../model/signal.ts'
 import type { Signal } from '../model/signal-row.ts'
+import type { Threshold } from '../model/threshold.ts'
 import type { FieldPath } from './place.ts'
 import type { Report } from './view.ts'
 

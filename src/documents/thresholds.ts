@@ -1,6 +1,7 @@
-import { type DocumentSet, policyRef, type Threshold } from '../model/documents.ts'
+import { type DocumentSet, policyRef } from '../model/documents.ts'
 import type { Problem } from '../model/problem.ts'
 import { signalOf } from '../model/signal.ts'
+import type { Threshold } from '../model/threshold.ts'
 import type { About } from './check-feeds.ts'
 import type { FieldPath } from './place.ts'
 import type { Finding } from './view.ts'

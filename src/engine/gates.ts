@@ -1,6 +1,6 @@
-import type { Threshold } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { GateRow, GateSpec } from '../model/snapshot.ts'
+import type { Threshold } from '../model/threshold.ts'
 
 /*
  * A gate is a threshold with two edges and four timers. It passes until its limit has been crossed for stableFor on

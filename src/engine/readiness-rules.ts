@@ -1,6 +1,7 @@
-import { type Policy, policyRef, type Threshold, type Timers, type WorkloadClass } from '../model/documents.ts'
+import { type Policy, policyRef, type Timers, type WorkloadClass } from '../model/documents.ts'
 import { type Admits, READINESS_DEFAULT, type ReadinessDocument, SAFETY_DIMENSIONS } from '../model/readiness.ts'
 import { DIMENSIONS, type Dimension } from '../model/signal-row.ts'
+import type { Threshold } from '../model/threshold.ts'
 import type { GateRef } from './gates.ts'
 
 /** One signal of a dimension as it counts for one class at some sites. */

@@ -1,6 +1,8 @@
 import type { ActionSpec } from './action.ts'
+import type { Metadata } from './metadata.ts'
 import type { ClassName, EpochMs, PolicyRef, PoolName, ResidencyName, SiteName } from './names.ts'
 import type { ReadinessDocument } from './readiness.ts'
+import type { Threshold } from './threshold.ts'
 
 /**
  * The documents as the engine sees them: read, checked and normalised. Durations are milliseconds, times epoch
@@ -26,13 +28,6 @@ export const EMPTY_SET: DocumentSet = {
   factSources: [],
   readiness: [],
   tests: [],
-}
-
-/** What every document says of itself. */
-export interface Metadata {
-  readonly name: string
-  readonly owner?: string
-  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** A place where workloads can run. */
@@ -162,17 +157,6 @@ export interface WorkloadClass {
   /** Data and services that its work needs near, by the names under which sites hold them. */
   readonly near?: readonly string[]
   readonly session: { readonly lifeMs: number }
-}
-
-/** A limit on a changing signal and the value that lifts it again. */
-export interface Threshold {
-  readonly op: 'max' | 'min'
-  readonly limit: number
-  readonly resume: number
-  /** Nobody wrote the resume value: it lies 10 % inside. */
-  readonly derived?: boolean
-  /** Somebody's guess: `validate` lists it. */
-  readonly estimated?: boolean
 }
 
 /** One step of a band: it holds if the signal is at least `min` (or at most `max`); without a bound it always holds. */

@@ -1,6 +1,7 @@
-import type { Metadata, Threshold } from './documents.ts'
+import type { Metadata } from './metadata.ts'
 import type { ClassName, SiteName, TargetName } from './names.ts'
 import type { Dimension } from './signal-row.ts'
+import type { Threshold } from './threshold.ts'
 
 /** How ready a target is for a class: green before amber before red; unknown where nothing fresh says so. */
 export const READINESS_STATES = ['green', 'amber', 'red', 'unknown'] as const

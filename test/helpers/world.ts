@@ -3,12 +3,13 @@ import { emptySnapshot, fold } from '../../src/engine/fold.ts'
 import type { EngineSnapshot } from '../../src/engine/programs.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Decision } from '../../src/model/decision.ts'
-import type { DocumentSet, Model, Policy, Pool, Site, Threshold, WorkloadClass } from '../../src/model/documents.ts'
+import type { DocumentSet, Model, Policy, Pool, Site, WorkloadClass } from '../../src/model/documents.ts'
 import { TIMERS_DEFAULT } from '../../src/model/documents.ts'
 import type { Event } from '../../src/model/event.ts'
 import type { Facts } from '../../src/model/facts.ts'
 import type { OverrideSet } from '../../src/model/override.ts'
 import type { Heartbeat, Sample } from '../../src/model/sample.ts'
+import type { Threshold } from '../../src/model/threshold.ts'
 
 /** The time at which every test world begins. */
 export const T0 = 1_800_000_000_000
