@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Decision } from '../model/decision.ts'
+import type { Because, Decision } from '../model/decision.ts'
 import type { JobNeeds } from '../model/facts.ts'
 import { type EpochMs, siteOf } from '../model/names.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
@@ -144,13 +144,13 @@ export class GapsLedger {
       cell.gpuHours += size.gpuHours
     }
     const [first] = because
-    count(EVERYWHERE, first === undefined ? reason : wordOf(first.constraint))
+    count(EVERYWHERE, first === undefined ? reason : wordOf(first))
     const counted = new Set<string>()
     for (const one of because) {
       const site = siteOf(one.target)
       if (site === '' || counted.has(site)) continue
       counted.add(site)
-      count(site, wordOf(one.constraint))
+      count(site, wordOf(one))
     }
   }
 
@@ -188,8 +188,20 @@ const sizeOf = (needs: JobNeeds | undefined, classHours: number | undefined) => 
   return { mwh: (needs.mw ?? 0) * hours, gpuHours: (needs.gpus ?? 0) * hours }
 }
 
-/** A job may ask for signals that nobody knows: their names must not fill the ledger. */
-const wordOf = (constraint: string): string =>
-  Object.hasOwn(CONSTRAINTS, constraint) || Object.hasOwn(REASONS, constraint) || signalOf(constraint) !== undefined
-    ? constraint
-    : 'other'
+/** Constraints that are of some signal, which says more of what was lacking. */
+const OF_SIGNALS: ReadonlySet<string> = new Set(['job.need', 'readiness', 'safety.red'])
+
+/**
+ * What stood in the way, in one word: for a job's own need, readiness and red the signal that it is of. A job may ask for
+ * signals that nobody knows; their names must not fill the ledger.
+ */
+const wordOf = ({ constraint, unit = '', measured }: Because): string => {
+  if (OF_SIGNALS.has(constraint)) {
+    const says = String(measured)
+    if (says.endsWith(' stale')) return 'freshness'
+    const signal = / of (\S+)$/.exec(unit)?.[1] ?? says.split(' ')[0]!
+    return signalOf(signal) === undefined ? constraint : signal
+  }
+  const isKnown = Object.hasOwn(CONSTRAINTS, constraint) || Object.hasOwn(REASONS, constraint)
+  return isKnown || signalOf(constraint) !== undefined ? constraint : 'other'
+}

@@ -298,7 +298,7 @@ t.test('reservations and what was told survive a restart; a line cut by a crash 
 const advised = (made: ReturnType<typeof campus>, needs: JobNeeds = { mw: 2 }) => {
   let job = made.view.get(made.ask(needs).id)!
   return () => {
-    const [advice] = adviseJobs(made.world.snapshot, made.tally, [job], made.world.now)
+    const [advice] = adviseJobs(made.world.snapshot, made.tally, [job], made.world.now).advice
     job = { ...job, advice: advice! }
     return advice!
   }
@@ -428,7 +428,7 @@ t.test('a paused job comes back to what it holds itself, and not to what others 
   const first = ask({ mw: 3 })
   const tell = () => {
     const job = view.get(first.id)!
-    const [advice] = adviseJobs(world.snapshot, made.tally, [job], world.now)
+    const [advice] = adviseJobs(world.snapshot, made.tally, [job], world.now).advice
     return advice!
   }
   const paused = { action: 'pause', reason: 'readiness', deadline: null, since: T0 } as const
@@ -498,3 +498,25 @@ t.test('what is held is the same whether it was carried over from change to chan
 
 gapsLaws(t)
 plannerLaws(t)
+
+t.test(
+  'jobs that have to move are not all told the same room, and what one was told holds while it goes',
+  async (t) => {
+    const made = campus(t, { flexibility: 'movable' }, { sites: ['ams', 'fra', 'lon'] })
+    const { world, view, ask, tally } = made
+    world.samples({ ams: { 'power.headroom_mw': 30 } })
+    const ids = Array.from({ length: 5 }, () => ask({ mw: 2 }).id)
+    world.samples({ ams: { 'leak.detected': 1 }, fra: { 'power.headroom_mw': 5 }, lon: { 'power.headroom_mw': 5 } })
+    const jobs = () => ids.map((id) => view.get(id)!)
+    const { advice } = adviseJobs(world.snapshot, tally, jobs(), world.now)
+    t.same(
+      advice.map(({ action, to }) => to?.target ?? action),
+      ['fra/default', 'fra/default', 'lon/default', 'lon/default', 'pause'],
+    )
+    const all = view.all() as Map<string, Job>
+    for (const [index, job] of jobs().entries()) all.set(job.id, { ...job, advice: advice[index]! })
+    t.equal(ask({ mw: 4 }).action, 'route', 'somebody takes the room')
+    const again = adviseJobs(world.snapshot, tally, jobs(), world.now).advice
+    for (const [index, one] of again.entries()) t.equal(one, advice[index])
+  },
+)
