@@ -7,7 +7,6 @@ import {
   policyRef,
   type ResidencyClass,
   type Site,
-  type Threshold,
   type Timers,
   type WorkloadClass,
 } from '../model/documents.ts'
@@ -22,6 +21,7 @@ import {
 import type { MaintenanceOrder, Override, OverrideSet, RoutingSwitch } from '../model/override.ts'
 import { signalOf } from '../model/signal.ts'
 import type { CompileCondition, Condition, GateSpec, HeldColumn, Snapshot, SnapshotData } from '../model/snapshot.ts'
+import type { Threshold } from '../model/threshold.ts'
 import { freshnessLimit } from './columns.ts'
 import { loopsOf } from './facility.ts'
 import { type GateRef, gateKey } from './gates.ts'
