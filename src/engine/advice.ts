@@ -2,12 +2,14 @@ import type { Because } from '../model/decision.ts'
 import type { WorkloadClass } from '../model/documents.ts'
 import type { Advice, AdviceAction, AdviceReason, Job } from '../model/job.ts'
 import type { EpochMs } from '../model/names.ts'
+import type { Reservation } from '../model/reservation.ts'
 import { signalOf } from '../model/signal.ts'
 import type { Tally } from '../model/tally.ts'
 import type { Block } from './block.ts'
 import { decide } from './decide.ts'
 import { HARD, hardBecause, hardBlock, holds } from './eligibility.ts'
 import { softBlock } from './fitness.ts'
+import { claimOf } from './job-needs.ts'
 import { policyFor } from './precedence.ts'
 import type { EngineSnapshot, TargetProgram } from './programs.ts'
 import { withReservation } from './reserve.ts'
@@ -57,9 +59,45 @@ export const adviseJobs = (
   tally: Tally,
   jobs: readonly Job[],
   now: EpochMs,
-): readonly Advice[] => jobs.map((job) => adviseJob(snapshot, tally, job, now))
+  before: Claims = claimsOf(snapshot, jobs),
+): { readonly advice: readonly Advice[]; readonly claims: Claims } => {
+  let claims = before
+  const advice = jobs.map((job) => {
+    const told = adviseJob(snapshot, claims, tally, job, now)
+    if (told !== job.advice && told.to !== undefined)
+      claims = withReservation(claims, wayOf(job), claimOn(job, told.to))
+    return told
+  })
+  return { advice, claims }
+}
 
-const adviseJob = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs): Advice => {
+/** What is held and what jobs that are told to move will take where they go, so that not all are sent to the same room. */
+export type Claims = EngineSnapshot['data']['reservations']
+
+/** The claims of what is held and of the jobs that are on their way already. */
+export const claimsOf = ({ data }: EngineSnapshot, jobs: Iterable<Job>): Claims => {
+  let claims: Record<string, Reservation> | undefined
+  for (const job of jobs) {
+    if (job.advice.to === undefined) continue
+    claims ??= { ...data.reservations }
+    claims[wayOf(job)] = claimOn(job, job.advice.to)
+  }
+  return claims ?? data.reservations
+}
+
+const wayOf = ({ id }: Job): string => `${id} on its way`
+
+const claimOn = (job: Job, { target }: NonNullable<Advice['to']>): Reservation => ({
+  id: wayOf(job),
+  class: job.class,
+  target,
+  ...claimOf(job.facts.needs),
+  drawMw: 0,
+  madeAt: job.advice.since,
+  expiresAt: job.expiresAt,
+})
+
+const adviseJob = (snapshot: EngineSnapshot, claims: Claims, tally: Tally, job: Job, now: EpochMs): Advice => {
   const { data, programs } = snapshot
   const workload = programs.classes.get(job.class)
   const scene = sceneOf(job.facts, data, programs, tally, now, policyFor(job.facts, workload), workload?.doc)
@@ -69,7 +107,7 @@ const adviseJob = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochM
   if (trouble === undefined) return withoutTrouble(scene, target!, job)
   const flexibility = workload?.doc?.flexibility ?? 'inflexible'
   let action = ANSWERS[trouble.reason as keyof typeof ANSWERS][flexibility]
-  const to = action === 'move' ? elsewhere(snapshot, tally, job, now) : undefined
+  const to = action === 'move' ? (onItsWay(scene, job) ?? elsewhere(snapshot, claims, tally, job, now)) : undefined
   if (action === 'move' && to === undefined) action = MUST_LEAVE.has(trouble.reason) ? 'pause' : 'run'
   if (action === 'run') return withoutTrouble(scene, target!, job)
   const { reason, because, deadline, red } = trouble
@@ -204,8 +242,14 @@ const unknown = (scene: Scene, target: TargetProgram): Trouble | undefined => {
   return stale === undefined ? undefined : { reason: 'stale', because: stale.because, deadline: null }
 }
 
+/** Where it was told to go, as long as that may serve it: the room there may be what it has taken itself meanwhile. */
+const onItsWay = (scene: Scene, { advice: { to }, facts }: Job): Advice['to'] => {
+  const index = scene.programs.indexOf.get(to?.target ?? '')
+  return index !== undefined && hardBlock(scene, scene.programs.targets[index]!, facts.model) < 0 ? to : undefined
+}
+
 /** Where the job would be sent if its present target were drained. */
-const elsewhere = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochMs): Advice['to'] => {
+const elsewhere = (snapshot: EngineSnapshot, claims: Claims, tally: Tally, job: Job, now: EpochMs): Advice['to'] => {
   const [site = '', pool = ''] = job.target.split('/')
   const away = {
     id: 'advice',
@@ -219,7 +263,8 @@ const elsewhere = (snapshot: EngineSnapshot, tally: Tally, job: Job, now: EpochM
   const { session: _session, hop: _hop, ...facts } = job.facts
   const asked = { ...facts, session: { verdict: 'none' as const } }
   const programs = { ...snapshot.programs, overrides: [...snapshot.programs.overrides, away] }
-  const decision = decide(asked, { data: snapshot.data, programs }, tally, now, job.id)
+  const data = { ...snapshot.data, reservations: claims }
+  const decision = decide(asked, { data, programs }, tally, now, job.id)
   return decision.action === 'route' && decision.target !== undefined && GOOD_REASONS.has(decision.reason)
     ? { target: decision.target, cluster: decision.cluster }
     : undefined

@@ -1,4 +1,4 @@
-import { adviseJobs } from '../engine/advice.ts'
+import { adviseJobs, type Claims, claimsOf } from '../engine/advice.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Tally } from '../model/tally.ts'
@@ -39,25 +39,27 @@ export function createJobAdvisor({ now, current, tally, jobs, bug }: JobAdvisorP
     isDirty = false
     tookMs = 0
     const ids = [...jobs.all().keys()]
-    slice(ids, 0)
+    slice(ids, 0, claimsOf(current(), jobs.all().values()))
   }
-  const slice = (ids: readonly string[], from: number): void => {
+  const slice = (ids: readonly string[], from: number, claimed: Claims): void => {
     if (isClosed) return
     const begun = performance.now()
     let at = from
+    let claims = claimed
     try {
       do {
         const job = jobs.get(ids[at++]!)
         if (job === undefined) continue
-        const [advice] = adviseJobs(current(), tally, [job], now())
-        jobs.advise(job.id, advice!)
+        const told = adviseJobs(current(), tally, [job], now(), claims)
+        claims = told.claims
+        jobs.advise(job.id, told.advice[0]!)
       } while (at < ids.length && performance.now() - begun < SLICE_MS)
     } catch (error) {
       bug(error)
     }
     tookMs += performance.now() - begun
     if (at < ids.length) {
-      setImmediate(slice, ids, at)
+      setImmediate(slice, ids, at, claims)
       return
     }
     isLooking = false
