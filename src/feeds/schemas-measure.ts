@@ -121,3 +121,55 @@ export const HTTP_JSON_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'valu
   },
   ...ACCESS,
 })
+
+/** What a feed of DCGM exporters may say. */
+export const DCGM_SCHEMA: JsonSchema = object(['kind', 'name', 'targets'], {
+  ...asking('dcgm'),
+  targets: {
+    type: 'array',
+    minItems: 1,
+    items: {
+      ...object(['target'], {
+        target: TARGET,
+        url: { ...URL, description: "the exporter's page; without a path /metrics" },
+        urls: { type: 'array', minItems: 1, maxItems: 256, items: URL, description: 'one for each node of the pool' },
+        where: {
+          type: 'object',
+          maxProperties: 16,
+          additionalProperties: { type: 'string', maxLength: 256 },
+          description: "labels of the pool's series, where one exporter serves several pools: `modelName: NVIDIA L40S`",
+        },
+        gpus: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 1_000_000,
+          description: 'how many accelerators the pool has; absent: the most that were seen in a day',
+        },
+      }),
+      oneOf: [{ required: ['url'] }, { required: ['urls'] }],
+    },
+  },
+  violationUnit: {
+    enum: ['ns', 'us'],
+    default: FEED_DEFAULTS.dcgm.violationUnit,
+    description: 'the unit of DCGM_FI_DEV_*_VIOLATION; releases differ',
+  },
+  powerCap: {
+    type: 'boolean',
+    default: FEED_DEFAULTS.dcgm.powerCap,
+    description: 'running at the power limit, as any busy accelerator may, counts as throttled',
+  },
+  freeMemoryMib: {
+    type: 'number',
+    minimum: 0,
+    default: FEED_DEFAULTS.dcgm.freeMemoryMib,
+    description: 'an accelerator with more of its memory in use is not free',
+  },
+  harmlessXids: {
+    type: 'array',
+    maxItems: 256,
+    items: { type: 'integer', minimum: 1, maximum: 100_000 },
+    description: 'XIDs that no technician has to look at, beside those that are known to be harmless',
+  },
+  ...ACCESS,
+})

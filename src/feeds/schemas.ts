@@ -45,7 +45,15 @@ export const FEED_DEFAULTS = {
   redfish: { intervalMs: 10_000, timeoutMs: 8_000, backoffMsMax: 60_000, bodyBytesMax: 1_048_576, requestsMax: 128 },
   promql: { intervalMs: 5_000, timeoutMs: 3_000, backoffMsMax: 30_000, bodyBytesMax: 1_048_576 },
   'http-json': { intervalMs: 5_000, timeoutMs: 3_000, backoffMsMax: 30_000, bodyBytesMax: 1_048_576 },
-  dcgm: { intervalMs: 10_000, timeoutMs: 5_000, backoffMsMax: 60_000, bodyBytesMax: 8_388_608 },
+  dcgm: {
+    intervalMs: 10_000,
+    timeoutMs: 5_000,
+    backoffMsMax: 60_000,
+    bodyBytesMax: 8_388_608,
+    violationUnit: 'ns',
+    powerCap: false,
+    freeMemoryMib: 1_024,
+  },
   'envoy-admin': { intervalMs: 1_000, timeoutMs: 2_000, backoffMsMax: 5_000, bodyBytesMax: 67_108_864 },
 } as const
 

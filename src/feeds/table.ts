@@ -1,6 +1,7 @@
 import type { TargetName } from '../model/names.ts'
 import { type CalendarConfig, calendarFaults, calendarFeed } from './calendar.ts'
 import type { HttpAccess } from './credentials.ts'
+import { type DcgmConfig, dcgmFeed } from './dcgm.ts'
 import type { EngineName } from './engines.ts'
 import { fileFeed } from './file.ts'
 import { type HttpJsonConfig, httpJsonFaults, httpJsonFeed } from './http-json.ts'
@@ -13,7 +14,7 @@ import { type PromqlConfig, promqlFaults, promqlFeed } from './promql.ts'
 import { type RedfishConfig, redfishFaults, redfishFeed } from './redfish.ts'
 import { FEED_DEFAULTS, FILE_SCHEMA, type JsonSchema, MODEL_SERVER_SCHEMA, PROBE_SCHEMA } from './schemas.ts'
 import { CALENDAR_SCHEMA, OPENADR_SCHEMA, REDFISH_SCHEMA, SERIES_SCHEMA } from './schemas-grid.ts'
-import { HTTP_JSON_SCHEMA, PROMQL_SCHEMA } from './schemas-measure.ts'
+import { DCGM_SCHEMA, HTTP_JSON_SCHEMA, PROMQL_SCHEMA } from './schemas-measure.ts'
 import { type SeriesConfig, seriesFaults, seriesFeed } from './series-feed.ts'
 import type { FeedClock } from './time.ts'
 
@@ -69,6 +70,7 @@ export type FeedConfig =
   | SeriesConfig
   | PromqlConfig
   | HttpJsonConfig
+  | DcgmConfig
 
 /** What the making of sources needs from outside. */
 export interface FeedParts {
@@ -298,6 +300,26 @@ export const FEED_KINDS = {
     faults: httpJsonFaults,
     sources: (config, { clock }) => [httpJsonFeed({ ...FEED_DEFAULTS['http-json'], ...config }, clock)],
   } satisfies FeedKind<HttpJsonConfig>,
+  dcgm: {
+    says: 'accelerators by NVIDIA DCGM exporters: free, healthy, throttled, busy, power, temperature',
+    schema: DCGM_SCHEMA,
+    example: {
+      kind: 'dcgm',
+      name: 'ams-gpus',
+      owner: 'ml-platform@example.com',
+      targets: [
+        { target: 'ams/h100', urls: ['http://10.0.0.1:9400', 'http://10.0.0.2:9400'], gpus: 16 },
+        { target: 'ams/l40s', url: 'http://10.0.0.3:9400', where: { modelName: 'NVIDIA L40S' } },
+      ],
+    },
+    urls: ({ targets }) => targets.flatMap((one) => ('urls' in one ? one.urls : [one.url])),
+    targets: ({ targets }) => targets.map(({ target }) => target),
+    sources: (config, { clock }) =>
+      config.targets.map((one) => {
+        const settings = { ...FEED_DEFAULTS.dcgm, harmlessXids: [], ...config, ...one }
+        return dcgmFeed({ ...settings, ...named(config, one.target) }, clock)
+      }),
+  } satisfies FeedKind<DcgmConfig>,
 } as const satisfies { readonly [K in FeedConfig['kind']]: FeedKind<Extract<FeedConfig, { kind: K }>> }
 
 /** The row of an entry's kind. */
