@@ -46,7 +46,7 @@ export const readingOf = (
   const isExcerpt = typeof value === 'object' && value !== null
   const reading = isExcerpt ? fieldsOf(value).Reading : value
   const { low, high, unit } = REDFISH_RANGES[range]
-  const place = `${path}#/${name}${isExcerpt ? '/Reading' : ''}`
+  const place = `${path}${path.includes('#') ? '' : '#'}/${name}${isExcerpt ? '/Reading' : ''}`
   if (typeof reading !== 'number' || !Number.isFinite(reading)) {
     complaints.say(place, `${name} has no number: ${shown(reading)}`, 'look at the sensor, or at its firmware')
     return undefined

@@ -20,8 +20,12 @@ import { FEED_DEFAULTS } from '../../src/feeds/schemas.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Heartbeat, Sample } from '../../src/model/sample.ts'
 import { SIGNALS } from '../../src/model/signal.ts'
+import { dcgmFeedTests } from '../helpers/dcgm-feed.ts'
 import { START, settled, Time } from '../helpers/feed-time.ts'
+import { httpJsonFeedTests } from '../helpers/http-json-feed.ts'
+import { openadrCases } from '../helpers/openadr-cases.ts'
 import { promqlFeedTests } from '../helpers/promql-feed.ts'
+import { redfishCases } from '../helpers/redfish-cases.ts'
 import { ask as askEnvoy, startEnvoy, until } from '../helpers/running-envoy.ts'
 import { ask, CHAT, HELLO, order, siteFor } from '../helpers/simulated-site.ts'
 
@@ -782,6 +786,10 @@ t.test("Envoy's own view", async (t) => {
 
 t.test('a PromQL feed on a real Prometheus', promqlFeedTests)
 
+t.test('a feed of JSON over HTTP', httpJsonFeedTests)
+
+t.test('a feed of DCGM exporters', dcgmFeedTests)
+
 t.test('all feeds together', async (t) => {
   const running = (t: Test, ...given: Parameters<typeof openFeeds>): Feeds => {
     const feeds = openFeeds(...given)
@@ -873,3 +881,6 @@ t.test('all feeds together', async (t) => {
     ])
   })
 })
+
+t.test('Redfish services', redfishCases)
+t.test('OpenADR VTNs', openadrCases)
