@@ -34,6 +34,7 @@ const sourcesFor = (facts: Facts): FactSources => {
     facts: Object.fromEntries(names.map((name) => [name, [fromHeader(name)]])),
     residency: [fromHeader('residency')],
     tenantResidency: {},
+    jobs: [{ prefix: '/v1/jobs' }],
     bodyBytesMax: 0,
   }
 }

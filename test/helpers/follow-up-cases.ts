@@ -1,8 +1,12 @@
 import type { Test } from 'tap'
+import { createMetrics } from '../../src/metrics.ts'
 import type { FactSources } from '../../src/model/documents.ts'
 import type { Facts } from '../../src/model/facts.ts'
+import { compileFacts } from '../../src/request/facts.ts'
 import { issueSession } from '../../src/request/session-token.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
+import { createFactsJudge } from '../../src/sidecar/judge.ts'
+import { createTally } from '../../src/sidecar/tally.ts'
 import { codesOf, factsOf, NOW, read, type Written } from './requests.ts'
 import { max, order, policy, site, World, workload } from './world.ts'
 
@@ -152,6 +156,32 @@ export function followUpCases(t: Test): void {
     world.samples({ fra: { 'queue.depth': 90 } })
     t.match(world.decide(more), { target: 'ams/default', session: 'moved', movedFrom: 'fra/default' })
     t.match(world.decide({ ...more, followUp: 'ask' }), { target: 'fra/default' })
+  })
+
+  t.test('a question reserves nothing: the job it asks about has its reservation already', async (t) => {
+    const world = worldOf().samples({ ams: { 'queue.depth': 0 }, fra: { 'queue.depth': 0 }, lon: { 'queue.depth': 0 } })
+    const admitted: string[] = []
+    const judge = createFactsJudge({
+      clock: { now: () => world.now },
+      current: () => world.snapshot,
+      readFacts: () => compileFacts([], []),
+      tally: createTally(1),
+      metrics: createMetrics(),
+      journal: { wants: () => undefined, keep: () => {} },
+      sessionKeys: KEYS,
+      hops: undefined,
+      onPanic: () => {},
+      onStale: () => {},
+      admit: (facts, decision) => {
+        admitted.push(facts.followUp ?? 'sent')
+        return decision
+      },
+    })
+    const asking = { reserve: 'declared', dispatch: true, dryRun: false } as const
+    const { followUp: _, ...sent } = at('fra/default')
+    for (const facts of [at('fra/default'), sent, at('fra/default', { followUp: 'work' })])
+      judge(world.facts({ ...facts, needs: { mw: 1 } }), world.now, 'id', asking)
+    t.same(admitted, ['sent'])
   })
 
   t.test('switching routing off moves no job', async (t) => {
