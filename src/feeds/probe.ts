@@ -7,7 +7,7 @@ import type { Attempt, Reading, Source } from './poller.ts'
 import { askOnce, type ProbeResult } from './probe-request.ts'
 import { SkewEstimate } from './skew.ts'
 import { type FeedClock, monotonicMs } from './time.ts'
-import { RecentValues } from './window.ts'
+import { RecentCounts, RecentValues } from './window.ts'
 
 /** What a probe is made from. */
 export interface ProbeOptions extends HttpAccess {
@@ -26,13 +26,22 @@ export interface ProbeOptions extends HttpAccess {
 }
 
 /** The signals that a probe of a plain and of a TLS address can give. */
-export const PROBE_SIGNALS = ['network.rtt_ms', 'network.rtt_p95_ms', 'network.ttfb_ms'] as const
+export const PROBE_SIGNALS = [
+  'network.rtt_ms',
+  'network.rtt_p95_ms',
+  'network.jitter_ms',
+  'network.loss_ratio',
+  'network.ttfb_ms',
+] as const
+/** Two round trips with more lost between them are not compared. */
+const NEIGHBOUR_INTERVALS = 3
 /** The signal that only TLS gives. */
 export const PROBE_TLS_SIGNALS = ['network.tls_ms'] as const
 
 /**
  * Asks a target whether it lives, over a fresh connection each time, and measures: time to connect (one round trip),
- * TLS handshake, first byte of the answer. Every end is a sign of life or the lack of one, so no end is a failure of the
+ * TLS handshake, first byte of the answer; and of the last minute, jitter (the mean difference between one round trip and
+ * the next, as RFC 3550 has it) and loss (attempts to connect that nobody answered; a refusal is an answer). Every end is a sign of life or the lack of one, so no end is a failure of the
  * source; after a bad one it asks again sooner.
  */
 export function probe(options: ProbeOptions, clock: FeedClock): Source {
@@ -40,13 +49,42 @@ export function probe(options: ProbeOptions, clock: FeedClock): Source {
   const url = withPath(options.url, options.path)
   const isTls = url.startsWith('https:')
   const trips = new RecentValues()
+  const jitter = new RecentCounts<'sum' | 'pairs'>()
+  const attempts = new RecentCounts<'all' | 'lost'>()
+  let lastTrip: { readonly ms: number; readonly at: number } | undefined
   const skew = new SkewEstimate()
   const pool = placeOf(target)
   const site = options.isSiteWide ? { site: pool.site } : pool
 
+  /** Trips that far apart are no neighbours. */
+  const neighbourMs = NEIGHBOUR_INTERVALS * (intervalMs + timeoutMs)
+
+  const lossOf = (result: ProbeResult, at: number): Sample => {
+    const isLost = result.connectMs === undefined && (result.outcome === 'timeout' || result.outcome === 'error')
+    attempts.add('all', 1, at)
+    attempts.add('lost', Number(isLost), at)
+    const totals = attempts.totals(at)
+    const count = totals.get('all') ?? 1
+    const value = (totals.get('lost') ?? 0) / count
+    return { signal: 'network.loss_ratio', ...site, value, at, source: name, count }
+  }
+  const jitterOf = (ms: number, at: number): Sample[] => {
+    const before = lastTrip
+    lastTrip = { ms, at }
+    if (before !== undefined && at - before.at <= neighbourMs) {
+      jitter.add('sum', Math.abs(ms - before.ms), at)
+      jitter.add('pairs', 1, at)
+    }
+    const totals = jitter.totals(at)
+    const count = totals.get('pairs') ?? 0
+    if (count === 0) return []
+    const value = (totals.get('sum') ?? 0) / count
+    return [{ signal: 'network.jitter_ms', ...site, value, at, source: name, count }]
+  }
   const samplesOf = (result: ProbeResult, at: number): Sample[] => {
-    const all: Sample[] = []
+    const all: Sample[] = [lossOf(result, at)]
     if (result.connectMs !== undefined) {
+      all.push(...jitterOf(result.connectMs, at))
       trips.add(result.connectMs, at)
       const recent = trips.sketch(at)
       all.push({ signal: 'network.rtt_ms', ...site, value: result.connectMs, at, source: name })
