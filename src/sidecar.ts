@@ -2,7 +2,9 @@ import { startAdmin } from './admin/server.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { compileCondition } from './documents/conditions.ts'
+import { noiseProblems } from './documents/thresholds.ts'
 import { emptySnapshot, fold } from './engine/fold.ts'
+import { noiseOf } from './engine/noise.ts'
 import { mergeSets } from './engine/programs.ts'
 import { ENGINE_VERSION } from './engine/version.ts'
 import { type EnvoyServer, startEnvoyServer } from './envoy/grpc-server.ts'
@@ -243,6 +245,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         planner: {
           readiness: (asked) => readinessPage(store.current, asked, clock.now()),
           estimates: () => estimates.list(clock.now()),
+          noisy: () => noiseProblems(mergeSets(store.current.data.sets), noiseOf(store.current.data)),
           gaps: gaps.report,
         },
       },

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { GapsReport } from '../model/gaps.ts'
 import type { EpochMs } from '../model/names.ts'
+import type { Problem } from '../model/problem.ts'
 import type { Estimate, ReadinessPage } from '../model/readiness.ts'
 import { problem } from './problem.ts'
 
@@ -14,6 +15,8 @@ export interface PlannerView {
     readonly limit: number
   }) => ReadinessPage | undefined
   readonly estimates: () => readonly Estimate[]
+  /** Thresholds whose gap is narrower than the noise that is measured. */
+  readonly noisy: () => readonly Problem[]
   readonly gaps: (from: EpochMs, to: EpochMs) => GapsReport
 }
 
@@ -41,7 +44,7 @@ export function plannerHandlers(view: PlannerView, now: () => EpochMs) {
       if (page === undefined) return problem(reply, 404, 'Unknown', 'no such site, or no such class')
       return { now: now(), ...page }
     },
-    estimates: () => ({ now: now(), estimates: view.estimates() }),
+    estimates: () => ({ now: now(), estimates: view.estimates(), noisy: view.noisy() }),
     gaps: (request: FastifyRequest, reply: FastifyReply) => {
       const { from, to } = request.query as { readonly from?: string; readonly to?: string }
       const last = to === undefined ? now() : instantIn(to)

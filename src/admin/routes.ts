@@ -75,7 +75,9 @@ export const ROUTES = {
     path: '/v1/readiness/estimates',
     open: false,
     says: 'thresholds that documents mark as estimated, with what was measured in the last hours and what that suggests',
-    answers: { 200: '`estimates`; `proposed` is null where too little was measured' },
+    answers: {
+      200: '`estimates`, whose `proposed` is null where too little was measured, and `noisy`: gaps narrower than the noise',
+    },
   },
   gaps: {
     path: '/v1/gaps',

@@ -1,3 +1,4 @@
+import type { Problem } from '../model/problem.ts'
 import type { DimensionReadiness, Estimate, ReadinessState, TargetReadiness } from '../model/readiness.ts'
 import { DIMENSIONS } from '../model/signal-row.ts'
 import { type AdminFlags, askAdmin } from './admin-client.ts'
@@ -23,10 +24,16 @@ export async function askReadiness(
   return rows
 }
 
-/** The guesses of the documents; none where there is no such route. */
-export async function askEstimates(flags: AdminFlags): Promise<readonly Estimate[]> {
+/** What was measured of thresholds: guesses, and gaps that are narrower than the noise. */
+export interface Judged {
+  readonly estimates: readonly Estimate[]
+  readonly noisy: readonly Problem[]
+}
+
+/** What was measured of the documents' thresholds; nothing where there is no such route. */
+export async function askEstimates(flags: AdminFlags): Promise<Judged> {
   const { status, json } = await askAdmin(flags, '/v1/readiness/estimates')
-  return status === 200 ? (json as { readonly estimates: readonly Estimate[] }).estimates : []
+  return { estimates: [], noisy: [], ...(status === 200 ? (json as Partial<Judged>) : {}) }
 }
 
 const STYLES = { green: 'green', amber: 'yellow', red: 'red', unknown: 'dim' } as const
@@ -81,9 +88,10 @@ export function readinessLines(rows: readonly TargetReadiness[]): string[] {
   return why.size === 0 ? lines : [...lines, '', ...why]
 }
 
-/** Guessed thresholds, each with what was measured and what that suggests. */
-export function estimateLines(estimates: readonly Estimate[]): string[] {
-  if (estimates.length === 0) return []
+/** Thresholds by what was measured: guesses with what that suggests, then those that follow the noise. */
+export function estimateLines({ estimates, noisy }: Judged): string[] {
+  const found = noisy.map(({ message, remedy }) => `  ${message}; ${remedy}`)
+  if (estimates.length === 0) return found
   const rows = estimates.map(
     ({ document, signal, use, threshold: { op, limit, resume }, measured, proposed, says }) => [
       `${document} ${signal}`,
@@ -95,5 +103,5 @@ export function estimateLines(estimates: readonly Estimate[]): string[] {
     ],
   )
   const head = ['ESTIMATED', 'NOW', 'MEASURED p5 … p50 … p95', 'PROPOSED'].map((title) => paint('bold', title))
-  return table([head, ...rows])
+  return [...table([head, ...rows]), ...(found.length === 0 ? [] : ['', ...found])]
 }

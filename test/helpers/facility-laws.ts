@@ -1,4 +1,7 @@
 import type { Test } from 'tap'
+import { noiseProblems } from '../../src/documents/thresholds.ts'
+import { noiseOf } from '../../src/engine/noise.ts'
+import { mergeSets } from '../../src/engine/programs.ts'
 import { readinessOf, stateIn } from '../../src/engine/readiness.ts'
 import type { Site, WorkloadClass } from '../../src/model/documents.ts'
 import { READINESS_DEFAULT, type ReadinessDocument } from '../../src/model/readiness.ts'
@@ -152,6 +155,24 @@ export const facilityLaws = (t: Test): void => {
       t.ok(world.snapshot.data.columns['power.draw_mw']!.noise[0]! > 0)
     },
   )
+
+  t.test('a gap that is narrower than the noise that is measured is found, one that is wider is not', async (t) => {
+    const noisy = policy([['ams']], { signals: { 'cooling.margin_c': min(5, 6) } })
+    const world = new World({ sites: [campus()], policies: [noisy] })
+    const found = () => noiseProblems(mergeSets(world.snapshot.data.sets), noiseOf(world.snapshot.data))
+    let high = false
+    const by = (degrees: number) =>
+      world.pass(120_000, () => {
+        high = !high
+        say(world, { 'cooling.margin_c': high ? 10 + degrees : 10 })
+      })
+    by(0.5)
+    t.strictSame(found(), [])
+    by(3)
+    t.match(found(), [
+      { code: 'threshold/noisy', severity: 'warning', message: /1 Cel lie between 5 and 6/, remedy: /write resume/ },
+    ])
+  })
 
   t.test('a series gives the value of its running interval, and goes on to the next by itself', async (t) => {
     const world = new World({

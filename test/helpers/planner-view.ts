@@ -1,4 +1,7 @@
 import type { PlannerView } from '../../src/admin/planner-handlers.ts'
+import { noiseProblems } from '../../src/documents/thresholds.ts'
+import { noiseOf } from '../../src/engine/noise.ts'
+import { mergeSets } from '../../src/engine/programs.ts'
 import { createEstimates } from '../../src/sidecar/estimates.ts'
 import { GapsLedger } from '../../src/sidecar/gaps-ledger.ts'
 import { gapsReport } from '../../src/sidecar/gaps-report.ts'
@@ -12,6 +15,7 @@ export const plannerOf = (world: World) => {
   const view: PlannerView = {
     readiness: (asked) => readinessPage(world.snapshot, asked, world.now),
     estimates: () => estimates.list(world.now),
+    noisy: () => noiseProblems(mergeSets(world.snapshot.data.sets), noiseOf(world.snapshot.data)),
     gaps: (from, to) => gapsReport(ledger.state.hours, from, to),
   }
   return { view, ledger, estimates }

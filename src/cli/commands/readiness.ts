@@ -33,13 +33,13 @@ export function readinessCommand(program: Command): void {
       process.exitCode = EXIT_CODES.usage.code
       return
     }
-    const estimates = await askEstimates(flags)
+    const judged = await askEstimates(flags)
     if (flags.json) {
-      say(JSON.stringify({ rows, estimates }, null, 2))
+      say(JSON.stringify({ rows, ...judged }, null, 2))
       return
     }
     for (const line of readinessLines(rows)) say(line)
-    const guesses = estimateLines(estimates)
+    const guesses = estimateLines(judged)
     if (guesses.length > 0) say()
     for (const line of guesses) say(line)
   })

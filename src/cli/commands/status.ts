@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Problem } from '../../model/problem.ts'
 import { errorsFirst, problemText } from '../../model/problem.ts'
 import type { Estimate, TargetReadiness } from '../../model/readiness.ts'
 import type { SourceStatus } from '../../model/source.ts'
@@ -34,6 +35,7 @@ interface Answers {
   }
   readonly readiness: readonly TargetReadiness[]
   readonly estimates: readonly Estimate[]
+  readonly noisy: readonly Problem[]
 }
 
 interface Order {
@@ -60,8 +62,8 @@ export function statusCommand(program: Command): void {
     const [ready, sources, snapshot, overrides] = await Promise.all(
       ['/readyz', '/sources', '/snapshot', '/overrides'].map(async (path) => (await askAdmin(flags, path)).json),
     )
-    const [readiness = [], estimates] = await Promise.all([askReadiness(flags, {}), askEstimates(flags)])
-    const answers = { ready, sources, snapshot, overrides, readiness, estimates } as Answers
+    const [readiness = [], judged] = await Promise.all([askReadiness(flags, {}), askEstimates(flags)])
+    const answers = { ready, sources, snapshot, overrides, readiness, ...judged } as Answers
     if (flags.json) say(JSON.stringify(answers, null, 2))
     else for (const line of statusLines(answers)) say(line)
     process.exitCode = answers.ready.ready ? EXIT_CODES.ok.code : EXIT_CODES.failure.code
@@ -121,7 +123,8 @@ function statusLines({ ready, sources: { now, sources }, snapshot, overrides, ..
     ]),
   )
   if (more.readiness.length > 0) lines.push('', ...readinessLines(more.readiness))
-  if (more.estimates.length > 0) lines.push('', ...estimateLines(more.estimates))
+  const judged = estimateLines(more)
+  if (judged.length > 0) lines.push('', ...judged)
   const inForce = [...overrides.overrides, ...overrides.maintenance].filter((order) => order.inForce)
   if (inForce.length > 0) {
     lines.push(
