@@ -3,6 +3,7 @@ import type { EngineSnapshot, PolicyProgram } from '../engine/programs.ts'
 import { readinessOf, stateIn } from '../engine/readiness.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { ReadinessPage } from '../model/readiness.ts'
+import { signalOf } from '../model/signal.ts'
 import { DIMENSIONS } from '../model/signal-row.ts'
 import type { SourceStatus } from '../model/source.ts'
 
@@ -81,12 +82,15 @@ export function staleSeries(
   const tellerOf = (signal: string, index: number): { source: string; owner: string } => {
     const { name, site, doc } = programs.targets[index]!
     const last = data.columns[signal]?.source[index] ?? ''
+    // What is worked out comes from what somebody meters of the same kind.
+    const kind = signalOf(signal)?.derived ? signal.slice(0, signal.indexOf('.') + 1) : undefined
+    const tells = (one: string): boolean => one === signal || (kind !== undefined && one.startsWith(kind))
     const source =
       last !== '' && owners.has(last)
         ? last
         : (sources.find(
             ({ delivers, covers }) =>
-              delivers.includes(signal) && (covers.length === 0 || covers.includes(site) || covers.includes(name)),
+              delivers.some(tells) && (covers.length === 0 || covers.includes(site) || covers.includes(name)),
           )?.name ?? last)
     return { source, owner: owners.get(source) ?? doc.operations?.owner ?? doc.metadata.owner ?? '' }
   }
