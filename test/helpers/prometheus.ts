@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { childEnvironment, until } from './running-envoy.ts'
 
 /** Where Debian's package is unpacked if nothing is on the PATH. */
@@ -17,17 +17,21 @@ export function prometheusProgram(name: 'prometheus' | 'promtool'): string {
   let dir = found()
   const tried: string[] = []
   if (dir === undefined) {
-    mkdirSync(CACHE, { recursive: true })
-    const steps = [
-      ['apt-get', 'download', 'prometheus'],
-      ['sh', '-c', `dpkg-deb -x prometheus_*.deb '${CACHE}'`],
-    ]
-    for (const [command, ...args] of steps) tried.push(run(command!, args))
-    for (const file of readdirSync(CACHE)) if (file.endsWith('.deb')) rmSync(join(CACHE, file))
+    // Beside the cache and then into its place at once, for another test may be doing the same.
+    mkdirSync(dirname(CACHE), { recursive: true })
+    const folder = mkdtempSync(`${CACHE}-`)
+    tried.push(run('apt-get', ['download', 'prometheus'], folder))
+    tried.push(run('sh', ['-c', 'dpkg-deb -x prometheus_*.deb unpacked'], folder))
+    try {
+      renameSync(join(folder, 'unpacked'), CACHE)
+    } catch (error) {
+      tried.push(String(error))
+    }
+    rmSync(folder, { recursive: true, force: true })
     dir = found()
   }
   if (dir === undefined) {
-    tried.push(run('apt-get', ['install', '-y', '--no-install-recommends', 'prometheus']))
+    tried.push(run('apt-get', ['install', '-y', '--no-install-recommends', 'prometheus'], tmpdir()))
     dir = found()
   }
   if (dir === undefined) {
@@ -45,9 +49,9 @@ const runs = (dir: string, name: string): boolean => {
   }
 }
 
-const run = (command: string, args: readonly string[]): string => {
+const run = (command: string, args: readonly string[], cwd: string): string => {
   const { error, stderr, status } = spawnSync(command, args, {
-    cwd: CACHE,
+    cwd,
     encoding: 'utf8',
     env: { ...childEnvironment(), DEBIAN_FRONTEND: 'noninteractive' },
     timeout: 300_000,
