@@ -17,6 +17,8 @@ export function* csvRows(text: string, separator = ','): Generator<readonly stri
         from = at + 1
       }
       cell = parts.join('')
+      // What stands between a closing quote and the separator is rubbish.
+      while (at < text.length && text[at] !== separator && text[at] !== '\n' && text[at] !== '\r') at++
     } else {
       const from = at
       while (at < text.length && text[at] !== separator && text[at] !== '\n' && text[at] !== '\r') at++
@@ -29,8 +31,6 @@ export function* csvRows(text: string, separator = ','): Generator<readonly stri
       if (at < text.length && text[at] !== '\n' && text[at] !== '\r') continue
       row.push('')
     }
-    // Behind a closing quote there may be rubbish: it is passed over.
-    while (at < text.length && text[at] !== '\n' && text[at] !== '\r') at++
     while (text[at] === '\n' || text[at] === '\r') at++
     if (row.length > 1 || row[0] !== '') yield row
     row = []

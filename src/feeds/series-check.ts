@@ -118,17 +118,16 @@ export function tidyIntervals(given: readonly Interval[], signal: string, since:
  * running one now begins earlier, is news as of now and not as of then; the engine takes nothing older than it has.
  */
 export class Running {
-  #last: Interval | undefined
+  /** What was handed over last; the engine goes through it by itself. */
+  #last: readonly Interval[] = []
 
   /** The intervals, with the running one's beginning where it has to be later. */
   steady(intervals: readonly Interval[], now: EpochMs): readonly Interval[] {
+    const before = this.#last.find(({ from, to }) => from <= now && now < to)
     const index = intervals.findIndex(({ from, to }) => from <= now && now < to)
-    if (index < 0) return intervals
-    const running = intervals[index]!
-    const last = this.#last
-    const from =
-      last === undefined || running.from >= last.from ? running.from : running.value === last.value ? last.from : now
-    this.#last = { ...running, from }
-    return from === running.from ? intervals : intervals.with(index, this.#last)
+    const running = intervals[index]
+    if (running === undefined || before === undefined || running.from >= before.from) this.#last = intervals
+    else this.#last = intervals.with(index, { ...running, from: running.value === before.value ? before.from : now })
+    return this.#last
   }
 }

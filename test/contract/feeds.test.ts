@@ -27,6 +27,7 @@ import { openadrCases } from '../helpers/openadr-cases.ts'
 import { promqlFeedTests } from '../helpers/promql-feed.ts'
 import { redfishCases } from '../helpers/redfish-cases.ts'
 import { ask as askEnvoy, startEnvoy, until } from '../helpers/running-envoy.ts'
+import { seriesCases } from '../helpers/series-cases.ts'
 import { ask, CHAT, HELLO, order, siteFor } from '../helpers/simulated-site.ts'
 
 const CERT = join(import.meta.dirname, '../fixtures/localhost.pem')
@@ -324,6 +325,37 @@ t.test('a probe', async (t) => {
     t.same(new SampleCheck().pass(reading.samples, START), reading.samples)
   })
 
+  t.test('tells jitter and loss of the last minute: a refusal is an answer, silence is none', async (t) => {
+    const url = await serve(t, (req, res) => (req.url === '/busy' ? res.writeHead(503).end() : res.end('ok')))
+    const time = new Time()
+    // The ends of the steps of each probe: begin, attempt, connect, first byte.
+    const trips = [5, 9, 6]
+    let looks = 0
+    const monotonicMs = () => {
+      const trip = trips[Math.floor(looks / 4) % trips.length]!
+      const at = looks++ % 4 < 2 ? 0 : trip
+      return at
+    }
+    const source = probeOf(url, {}, { now: () => time.ms, monotonicMs } as Time['clock'])
+    const look = async (signal?: AbortSignal) => {
+      time.ms += 2_000
+      const reading = await attemptOf(source, signal)
+      return ['network.rtt_ms', 'network.jitter_ms', 'network.loss_ratio'].map((name) => sampleOf(reading, name)?.value)
+    }
+    t.same(await look(), [5, undefined, 0], 'one trip does not vary')
+    t.same(await look(), [9, 4, 0])
+    t.same(await look(), [6, 3.5, 0])
+    looks = 0
+    t.match(await look(AbortSignal.abort()), [undefined, undefined, 0.25])
+    const gone = probeOf(`http://127.0.0.1:${await deadPort()}`, {}, time.clock)
+    t.match(sampleOf(await attemptOf(gone), 'network.loss_ratio'), { value: 0, count: 1 }, 'somebody said no')
+    const busy = probeOf(`${url}/busy`, {}, time.clock)
+    t.match(sampleOf(await attemptOf(busy), 'network.loss_ratio'), { value: 0, count: 1 })
+    time.ms += 120_000
+    looks = 0
+    t.same(await look(), [5, undefined, 0], 'a minute later it is forgotten')
+  })
+
   t.test('is not kept busy by an answer that never ends', async (t) => {
     const url = await serve(t, (_, res) => {
       const more = () => {
@@ -395,6 +427,9 @@ t.test("a model server's metrics", async (t) => {
       t.match(sampleOf(second, 'replica.warm'), { value: 1 })
       t.match(sampleOf(second, 'ttft.p95_ms'), { count: 10 })
       t.match(sampleOf(second, 'ttft.p95_ms', 'llama-3.1-70b'), { count: 10 })
+      const warmth = [first, second].map((reading) => sampleOf(reading, 'cache.warm')?.value)
+      const tells = engine.startsWith('vllm') ? [0, 1] : engine === 'triton' ? [undefined, undefined] : undefined
+      if (tells !== undefined) t.same(warmth, tells, 'the cache is cold until a prompt has gone through it')
       if (engine !== 'sglang') t.match(sampleOf(second, 'errors.ratio'), { value: 0, count: 10 })
       const delivered = new Set(second.samples.map(({ signal }) => signal))
       for (const signal of delivered) t.ok(source.delivers().includes(signal), signal)
@@ -884,3 +919,4 @@ t.test('all feeds together', async (t) => {
 
 t.test('Redfish services', redfishCases)
 t.test('OpenADR VTNs', openadrCases)
+t.test('Series', seriesCases)
