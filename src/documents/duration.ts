@@ -37,6 +37,7 @@ export const DURATION_BOUNDS = {
   // A question about a job that runs for weeks has to find it.
   life: [1_000, 30 * DAY],
   gameDayMax: [DAY, 3_660 * DAY],
+  reservationLife: [1_000, DAY],
   after: [0, 366 * DAY],
 } as const satisfies Record<string, readonly [number, number]>
 

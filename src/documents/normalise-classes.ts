@@ -30,6 +30,7 @@ interface WrittenClass {
   }
   readonly panic?: WorkloadClass['panic']
   readonly delayTolerance?: string
+  readonly reservationLife?: string
   readonly usualHours?: number
   readonly near?: readonly string[]
   readonly session?: { readonly life?: string }
@@ -47,6 +48,7 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
   const byDefault = limits.find(([signal]) => signal === 'default')?.[1]
   const life = spec.session?.life
   const tolerance = spec.delayTolerance
+  const held = spec.reservationLife
   return {
     metadata: normaliseMetadata(document.metadata),
     critical: spec.critical ?? false,
@@ -59,6 +61,9 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
     ...(tolerance === undefined
       ? {}
       : { delayToleranceMs: bounded(tolerance, 'delayTolerance', ['spec', 'delayTolerance'], report) }),
+    ...(held === undefined
+      ? {}
+      : { reservationLifeMs: bounded(held, 'reservationLife', ['spec', 'reservationLife'], report) }),
     ...(spec.usualHours === undefined ? {} : { usualHours: spec.usualHours }),
     ...(spec.near === undefined ? {} : { near: spec.near }),
     session: {

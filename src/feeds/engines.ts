@@ -200,7 +200,7 @@ export const engineSignals = (name?: EngineName): string[] => {
     [has((e) => e.response), ['response.p50_ms', 'response.p95_ms', 'response.p99_ms']],
     [has((e) => e.endings?.counters ?? []), ['errors.ratio']],
     [has((e) => e.preemptions), ['preemptions.per_s']],
-    [has((e) => [...e.cacheQueries, ...e.cacheRatio]), ['cache.hit_ratio']],
+    [has((e) => [...e.cacheQueries, ...e.cacheRatio]), ['cache.hit_ratio', 'cache.warm']],
     [true, ['replica.warm']],
   ]
   return rows.flatMap(([given, signals]) => (given ? signals : []))

@@ -110,6 +110,11 @@ const gauges = (states: readonly ReplicaState[]): Measured[] => {
     ['queue.running', values('running'), sum],
     ['kv.used_ratio', values('kvUsed'), (all) => sum(all) / all.length],
     ['cache.hit_ratio', values('cacheRatio'), (all) => sum(all) / all.length],
+    [
+      'cache.warm',
+      states.flatMap(({ cacheWarm }) => (cacheWarm === undefined ? [] : [Number(cacheWarm)])),
+      (all) => Math.max(...all),
+    ],
     ['replica.warm', states.map(({ warm }) => Number(warm)), (all) => Math.max(...all)],
   ]
   return rows.flatMap(([signal, all, of]) => (all.length === 0 ? [] : [{ signal, value: of(all) }]))

@@ -20,6 +20,8 @@ export interface ReplicaState {
   readonly kvUsed?: number
   /** Since the server's start, or by its own reckoning: what holds while nobody asks the cache. */
   readonly cacheRatio?: number
+  /** Whether any prompt has gone through its prefix cache since its start; absent where it does not say. */
+  readonly cacheWarm?: boolean
   readonly warm: boolean
   /** Series that could not be believed. */
   readonly bad: number
@@ -136,6 +138,7 @@ const stateOf = (samples: PromSamples, name: EngineName, engine: Engine, answer:
     ...value('running', total(running)),
     ...value('kvUsed', largest(kv)),
     ...value('cacheRatio', ratio),
+    ...cacheWarmth(samples, engine, ratio),
     // The engines listen once their model is loaded; a load gauge that shows a number says it is there.
     warm:
       [queued, running].some((all) => all?.some((one) => Number.isFinite(one.value))) &&
@@ -147,6 +150,13 @@ const lifetimeRatio = (samples: PromSamples, engine: Engine): number | undefined
   const queries = total(seriesOf(samples, engine.cacheQueries)) ?? 0
   const hits = total(seriesOf(samples, engine.cacheHits))
   return hits === undefined || !(queries > 0) ? undefined : hits / queries
+}
+
+/** A prompt that was looked up is in the cache afterwards; of a ratio alone, any hit shows that. */
+const cacheWarmth = (samples: PromSamples, engine: Engine, ratio: number | undefined): { cacheWarm?: boolean } => {
+  const queries = total(seriesOf(samples, engine.cacheQueries))
+  if (queries !== undefined) return { cacheWarm: queries > 0 }
+  return ratio === undefined ? {} : { cacheWarm: ratio > 0 }
 }
 
 const total = (series: readonly Series[] | undefined): number | undefined =>

@@ -46,6 +46,11 @@ export const WORKLOAD_CLASS: KindSchema = {
       },
       panic: { enum: ['last-good', 'deny'], description: 'when all is down on our own evidence; absent: last-good' },
       delayTolerance: ref('duration'),
+      reservationLife: {
+        ...ref('duration'),
+        description:
+          'how long an admitted job holds what it declares without a word; absent: as the configuration says',
+      },
       usualHours: {
         type: 'number',
         exclusiveMinimum: 0,
