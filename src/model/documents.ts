@@ -152,6 +152,8 @@ export interface WorkloadClass {
   /** What is done when everything is down on our own evidence alone. */
   readonly panic: 'last-good' | 'deny'
   readonly delayToleranceMs?: number
+  /** How long an admitted job of it holds without a word; never longer than the configuration says. */
+  readonly reservationLifeMs?: number
   /** How many hours its work usually takes, where a job does not say. */
   readonly usualHours?: number
   /** Data and services that its work needs near, by the names under which sites hold them. */

@@ -89,6 +89,10 @@ export function createJobs(parts: JobsParts): Jobs {
     return next
   }
 
+  /** The longest that a job of this class may hold without a word. */
+  const lifeOf = (className: string): number =>
+    Math.min(parts.current().programs.classes.get(className)?.doc?.reservationLifeMs ?? parts.lifeMs, parts.lifeMs)
+
   return {
     get: (id) => jobs.get(id),
     called: (key) => jobs.get(byKey.get(key) ?? ''),
@@ -99,7 +103,8 @@ export function createJobs(parts: JobsParts): Jobs {
       // A job that another hubward sent on is held there: one job, one reservation.
       if (target === undefined || cluster === undefined || decision.reason === 'hop') return decision
       if (asking.site !== undefined && siteOf(target) !== asking.site) return decision
-      if (snapshot.programs.classes.get(facts.class)?.doc?.whenHubwardIsDown !== 'refuse') return decision
+      const workload = snapshot.programs.classes.get(facts.class)?.doc
+      if (workload?.whenHubwardIsDown !== 'refuse') return decision
       const { mw, coolingKw, gpus } = claimOf(facts.needs)
       if (asking.reserve !== 'always' && mw <= 0 && coolingKw <= 0 && gpus <= 0) return decision
       if (jobs.size >= RESERVATIONS_MAX) {
@@ -107,7 +112,8 @@ export function createJobs(parts: JobsParts): Jobs {
         return refused(decision, jobs.size)
       }
       const id = decision.id
-      const lifeMs = Math.min(asking.lifeMs ?? parts.lifeMs, parts.lifeMs)
+      const longest = lifeOf(facts.class)
+      const lifeMs = Math.min(asking.lifeMs ?? longest, longest)
       const admitted = { ...decision, reservation: id }
       const { sessionKey: _key, hop: _hop, hold: _hold, ...kept } = facts
       const job: Job = {
@@ -148,7 +154,7 @@ export function createJobs(parts: JobsParts): Jobs {
       const job = jobs.get(id)
       if (job === undefined) return undefined
       const at = clock()
-      const next = put(job, { expiresAt: at + Math.min(lifeMs ?? job.lifeMs, parts.lifeMs) })
+      const next = put(job, { expiresAt: at + Math.min(lifeMs ?? job.lifeMs, lifeOf(job.class)) })
       apply({ kind: 'reservation-made', at, reservation: reservationOf(next) })
       feed.push('renewed', at, next)
       return next

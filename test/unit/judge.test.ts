@@ -14,8 +14,9 @@ import { compileFacts } from '../../src/request/facts.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createJudge } from '../../src/sidecar/judge.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
-import { gapsLaws, plannerLaws } from '../helpers/gaps-laws.ts'
+import { gapsLaws } from '../helpers/gaps-laws.ts'
 import { jobsWorld } from '../helpers/jobs-world.ts'
+import { plannerLaws } from '../helpers/planner-laws.ts'
 import { max, min, order, policy, site, T0, World, workload } from '../helpers/world.ts'
 
 const sources: FactSources = {
@@ -222,6 +223,15 @@ t.test(
     t.same(world.snapshot.data.reservations, {})
   },
 )
+
+t.test('a class may hold for a shorter time than the configuration says, never for a longer one', async (t) => {
+  const { ask, view } = campus(t, { reservationLifeMs: 10_000 }, { reservationLifeMs: 60_000 })
+  const { id } = ask({ mw: 1 }, { lifeMs: 30_000 })
+  t.equal(view.get(id)!.expiresAt, T0 + 10_000)
+  t.equal(view.renew(id, 50_000)!.expiresAt, T0 + 10_000)
+  const long = campus(t, { reservationLifeMs: 600_000 }, { reservationLifeMs: 60_000 })
+  t.equal(long.view.get(long.ask({ mw: 1 }).id)!.expiresAt, T0 + 60_000)
+})
 
 t.test('no job is let in beyond those that can be kept account of', async (t) => {
   const { ask, jobs, world } = campus(t)
