@@ -1,4 +1,5 @@
 import type { Problem } from '../model/problem.ts'
+import { signalOf } from '../model/signal.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { type FeedProblemCode, feedProblem } from './failure.ts'
 import { shownUrl } from './http.ts'
@@ -49,6 +50,8 @@ export function checkFeeds(feeds: readonly FeedConfig[]): Problem[] {
       if (feed.kind === 'file' && (feed.signals === undefined || feed.targets === undefined)) continue
       for (const place of covers) {
         for (const signal of delivers) {
+          // A site has several loops and links, which this does not tell apart.
+          if (isOfParts(signal)) continue
           const other = delivered.get(`${place} ${signal}`)
           if (other === undefined) delivered.set(`${place} ${signal}`, feed.name)
           else if (other !== feed.name) {
@@ -77,6 +80,8 @@ export const feedStatuses = (feeds: readonly FeedConfig[]): SourceStatus[] =>
       ...('noise' in feed && feed.noise !== undefined ? { noise: feed.noise } : {}),
     })),
   )
+
+const isOfParts = (signal: string): boolean => ['loop', 'link'].includes(signalOf(signal)?.scope ?? '')
 
 const urlFault = (url: string): readonly [message: string, remedy: string] | undefined => {
   if (!URL.canParse(url)) return ['is no address', 'write http://host:port or https://host:port']

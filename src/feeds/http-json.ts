@@ -4,7 +4,7 @@ import type { HttpAccess } from './credentials.ts'
 import { FeedFailure } from './failure.ts'
 import { type JsonValue, jsonSample, jsonValueFaults } from './http-json-value.ts'
 import { JsonReader } from './json-reader.ts'
-import type { Settled } from './measured-place.ts'
+import { type Settled, turnFaults } from './measured-place.ts'
 import type { Attempt, Reading, Source } from './poller.ts'
 import { SkewEstimate } from './skew.ts'
 import type { FeedClock } from './time.ts'
@@ -36,6 +36,7 @@ export const httpJsonFaults = ({
   body,
 }: HttpJsonConfig): readonly (readonly [message: string, remedy: string])[] => [
   ...values.flatMap(jsonValueFaults),
+  ...turnFaults(values),
   ...(body !== undefined && method !== 'POST'
     ? [['a body is only sent by POST', 'set method: POST, or leave the body out'] as const]
     : []),

@@ -94,4 +94,18 @@ export const valueFaults = (value: MeasuredValue): readonly (readonly [message: 
   return fault === undefined ? [] : [[`${signal}: ${fault[0]}`, fault[1]]]
 }
 
+/** What is wrong where one feed fetches a signal of one place twice: the values would take turns. */
+export const turnFaults = (
+  values: readonly (MeasuredValue & MeasuredPlace)[],
+): readonly (readonly [message: string, remedy: string])[] => {
+  const places = values.map(({ signal, ...value }) => {
+    const place = samplePlace(value, signalOf(signal))
+    return typeof place === 'string' ? '' : `${signal} of ${placeText(place)}`
+  })
+  return [...new Set(places.filter((place, at) => place !== '' && places.indexOf(place) !== at))].map((place) => [
+    `${place} is given twice`,
+    'leave one of them; their values would take turns',
+  ])
+}
+
 const show = (text: string): string => JSON.stringify(text.slice(0, 60))

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { HttpAccess } from './credentials.ts'
 import { FeedFailure, failure } from './failure.ts'
 import { type JsonAttempt, JsonReader } from './json-reader.ts'
-import type { Settled } from './measured-place.ts'
+import { type Settled, turnFaults } from './measured-place.ts'
 import type { Attempt, Reading, Source } from './poller.ts'
 import { type QueryAnswer, queryAnswer } from './promql-answer.ts'
 import { askedExpression, type PromqlQuery, queryFaults } from './promql-query.ts'
@@ -28,8 +28,10 @@ export interface PromqlConfig extends HttpAccess {
 }
 
 /** What is wrong with the queries of a feed, beyond its schema. */
-export const promqlFaults = ({ queries }: PromqlConfig): readonly (readonly [message: string, remedy: string])[] =>
-  queries.flatMap(queryFaults)
+export const promqlFaults = ({ queries }: PromqlConfig): readonly (readonly [message: string, remedy: string])[] => [
+  ...queries.flatMap(queryFaults),
+  ...turnFaults(queries.filter(({ labels }) => labels === undefined)),
+]
 
 /** Statuses whose body says in JSON what is wrong: of the Prometheus API, and 429 and 502 to 504 of what stands before it. */
 const TOLD_STATUSES = [400, 404, 413, 422, 429, 500, 502, 503, 504]

@@ -169,6 +169,10 @@ export const httpJsonFeedTests = async (t: Test): Promise<void> => {
     t.match(faults({ pool: 'h100' }), [/both a pool and a loop/])
     t.match(faults({ from: 'asn:1' }), [/not one of a link/])
     t.match(faults({}, { body: {} }), [/only sent by POST/])
+    t.match(faults({}, { values: [LOOP, { ...LOOP, pointer: '/b' }] }), [
+      /cooling.supply_c of ams loop cdu-1 is given twice/,
+    ])
+    t.same(faults({}, { values: [LOOP, { ...LOOP, loop: 'cdu-2' }] }), [])
   })
 
   await t.test('a pointer finds whatever a document has, and nothing else', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { FeedFailure } from '../../src/feeds/failure.ts'
 import { Poller, type Reading } from '../../src/feeds/poller.ts'
-import { type PromqlConfig, promqlFeed } from '../../src/feeds/promql.ts'
+import { type PromqlConfig, promqlFaults, promqlFeed } from '../../src/feeds/promql.ts'
 import type { PromqlQuery } from '../../src/feeds/promql-query.ts'
 import { SampleCheck } from '../../src/feeds/samples.ts'
 import { FEED_DEFAULTS } from '../../src/feeds/schemas.ts'
@@ -64,8 +64,45 @@ const SUPPLY: PromqlQuery = {
   labels: { site: 'site', loop: 'loop' },
 }
 
+const configuredTests = async (t: Test): Promise<void> => {
+  const faults = (...queries: PromqlQuery[]) =>
+    promqlFaults({ kind: 'promql', name: 'x', url: 'http://x', queries }).map(String)
+  const draw: PromqlQuery = { signal: 'power.draw_mw', query: 'watts', unit: 'W', site: 'ams' }
+  const selectors = [
+    'watts',
+    ' a:b_c ',
+    'watts{}',
+    'watts { site = "a}m(s" , x!~`y"` }',
+    `{__name__=~'a|b'}`,
+    'w{a="\\""}',
+  ]
+  for (const query of selectors) t.same(faults({ ...draw, query }), [], query)
+  for (const query of [
+    'sum(watts)',
+    'watts[5m]',
+    'watts offset 1h',
+    'watts + 1',
+    'watts{',
+    'a b',
+    '',
+    '1',
+    'watts{a="b}',
+  ]) {
+    t.match(faults({ ...draw, query }), [/more than a selector.*timestampOf/], query)
+    t.match(faults({ ...draw, timestampOf: query }), [/timestampOf is no selector/], query)
+    t.same(faults({ ...draw, query, timestampOf: 'watts' }), [], query)
+  }
+  t.match(faults({ ...draw, site: undefined } as unknown as PromqlQuery), [/names no site/])
+  t.match(faults({ ...draw, signal: 'client.rtt_p95_ms', unit: 's' }), [/does not say from where/])
+  t.match(faults({ ...draw, unit: 'Cel' }), [/"Cel" can't be made into MW/])
+  t.match(faults({ ...draw, signal: 'path.cost_ms', unit: 'ms' }), [/worked out for each request/, /./])
+  t.match(faults(draw, draw), [/power\.draw_mw of ams is given twice/])
+  t.same(faults({ ...SUPPLY, labels: { site: 'a', loop: 'b' } }, draw), [])
+}
+
 /** What a PromQL feed is held to, on a real Prometheus that scrapes simulated exporters. */
 export const promqlFeedTests = async (t: Test): Promise<void> => {
+  await t.test('what is configured wrongly is told before anything is asked', configuredTests)
   // One exporter that can be stopped, one whose samples carry their own times, one that stays.
   const page = { text: 'supply_celsius{site="AMS-01",loop="cdu-1"} 31.5\n' }
   const dying = await serve(t, (_, res) => res.end(page.text))
