@@ -21,6 +21,7 @@ import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { createEstimates } from './sidecar/estimates.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
+import { createForecastWatch } from './sidecar/forecast-watch.ts'
 import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
@@ -132,9 +133,12 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   })
   const gaps = openGaps({ stateDir: config.stateDir, clock, metrics, log, current: () => store.current, bug })
   const estimates = createEstimates()
+  const forecasts = createForecastWatch({ current: () => store.current, tally, metrics })
   store.subscribe((snapshot, _events, change) => {
     gaps.changed(snapshot, change)
-    if (change.kind === 'time-passed') estimates.look(snapshot, change.at)
+    if (change.kind !== 'time-passed') return
+    estimates.look(snapshot, change.at)
+    forecasts.look(change.at)
   })
   const apply = (change: Change): void => store.apply(change)
 
@@ -179,6 +183,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     admit: jobs.admit,
     onMoved: moves.moved,
     onDecided: gaps.decided,
+    weigh: forecasts.weigh,
     ...(config.hold.msMax > 0 ? { room } : {}),
     onStale: (name: string) =>
       say(`stale ${name}`, 'stale', () =>

@@ -182,6 +182,12 @@ export const METRICS = {
     labels: ['source', 'kind', 'owner'],
     says: 'always 1; who owns each source',
   },
+  hubward_forecast_error_seconds: {
+    type: 'histogram',
+    labels: ['class'],
+    scale: 100_000,
+    says: 'how far off forecasts were that came about, or a day late did not',
+  },
   hubward_gate_transitions_total: {
     type: 'counter',
     labels: ['target', 'signal', 'to'],

@@ -36,7 +36,10 @@ export type Outcome =
 export interface Forecast {
   /** The first time at which everything known ahead of time fits; null: not inside what is known. */
   readonly at: EpochMs | null
-  /** How far off it may be, in milliseconds either way; null: nothing to judge it by. */
+  /**
+   * How far off it may be, in milliseconds either way: by how far samples lie from their line, and by how the last
+   * forecasts of the class turned out; null: nothing to judge it by.
+   */
   readonly errorMs: number | null
   /** What is waited for: a signal, `maintenance`. */
   readonly waitsFor: string

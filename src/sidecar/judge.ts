@@ -59,6 +59,8 @@ export interface JudgeParts {
     now: EpochMs,
     asking: Asking,
   ) => Decision
+  /** Gives a decision with a forecast the error that past forecasts bear out. */
+  readonly weigh?: (facts: Facts, decision: Decision, now: EpochMs) => Decision
   /** Hears of every decision that stands, with the asker's own name for its job where it has one. */
   readonly onDecided?: (facts: Facts, decision: Decision, key: string | undefined, now: EpochMs) => void
   /** Where requests wait that their policy holds. Absent: none is held. */
@@ -112,7 +114,7 @@ const engineSays = (parts: JudgeParts, facts: Facts, snapshot: EngineSnapshot, n
   const decideFrom = performance.now()
   const decided = decide(facts, snapshot, parts.tally, now, id)
   parts.metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
-  return decided
+  return decided.forecast === undefined || parts.weigh === undefined ? decided : parts.weigh(facts, decided, now)
 }
 
 /** Tells that a class is served on stale signals, where it asks for that. */

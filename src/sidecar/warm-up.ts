@@ -9,7 +9,7 @@ import { createTally } from './tally.ts'
  * gRPC, with counters and a journal that nobody reads. `bug` hears of what went wrong; it is no reason not to serve.
  */
 export function warmUp(parts: JudgeParts, bug: (error: unknown, where: string) => void): Promise<void> {
-  const { admit: _admit, room: _room, onDecided: _decided, ...judgeParts } = parts
+  const { admit: _admit, room: _room, onDecided: _decided, weigh: _weigh, ...judgeParts } = parts
   const judge = createJudge({
     ...judgeParts,
     tally: createTally(parts.tally.sidecars),
