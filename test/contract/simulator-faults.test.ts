@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { text as textOf } from 'node:stream/consumers'
 import t from 'tap'
 import { manualClock } from '../../src/simulator/clock.ts'
+import { plantFeeds } from '../helpers/plant-feeds.ts'
 import { ask, CHAT, HELLO, metricsOf, order, readMetrics, send, siteFor, sumOf } from '../helpers/simulated-site.ts'
 
 t.test('a site does as it is told over HTTP:', async (t) => {
@@ -173,3 +174,5 @@ t.test('a site does as it is told over HTTP:', async (t) => {
     t.equal((await ask(site.url, '/control', { do: 'recover' })).status, 404, 'the main port takes no orders')
   })
 })
+
+plantFeeds(t)
