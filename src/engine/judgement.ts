@@ -108,8 +108,11 @@ export class Judgement {
     if (this.suggest !== undefined) decision.suggest = { gpus: this.suggest }
     if (because.length > 0 && this.counts !== undefined) decision.becauseCounts = this.counts
     const from = this.session === 'moved' ? facts.session.target : undefined
-    if (from !== undefined && 'target' in outcome && outcome.target !== undefined && outcome.target !== from)
-      decision.movedFrom = from
+    if (from !== undefined && 'target' in outcome && outcome.target !== undefined) {
+      // By lowest risk, in panic or as one that returns, the same target may be what is left.
+      if (outcome.target === from) decision.session = 'kept'
+      else decision.movedFrom = from
+    }
     if (outcome.action === 'route' && decision.action === 'route') {
       if (outcome.target === undefined) return decision as Decision
       decision.target = outcome.target

@@ -65,8 +65,8 @@ export function gravityCases(t: Test): void {
     })
     t.equal(world.where({ asn: 1136, region: 'EMEA' }), 'fra/default')
     t.equal(world.where({ asn: 99, region: 'EMEA' }), 'ams/default')
-    const half = links(worldOf({}, []), 'client.rtt_p95_ms', { ams: { 'asn:1136': 40 } })
-    t.equal(half.where({ asn: 1136 }), 'ams/default', 'the one measured from the network itself does not lose by it')
+    const half = links(worldOf({}, []), 'client.rtt_p95_ms', { fra: { 'asn:1136': 2 } })
+    t.equal(half.where({ asn: 1136 }), 'ams/default', 'what only one was measured from does not make it the nearest')
   })
 
   t.test('what no site in reach holds keeps a target out, by its name', async (t) => {
@@ -233,5 +233,10 @@ export function gravityCases(t: Test): void {
       undefined,
       'and one that goes nowhere has not moved',
     )
+    const alone = new World({
+      sites: [site('ams')],
+      policies: [policy([['ams']], { session: 'sticky' })],
+    }).probe(['ams'], 'refused', 5)
+    t.match(alone.decide(asked), { reason: 'panic', target: 'ams/default', session: 'kept', movedFrom: undefined })
   })
 }
