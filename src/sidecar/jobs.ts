@@ -100,8 +100,9 @@ export function createJobs(parts: JobsParts): Jobs {
     admit: (facts, decision, snapshot, now, asking) => {
       if (decision.action !== 'route' && decision.action !== 'degrade') return decision
       const { target, cluster } = decision
-      // A job that another hubward sent on is held there: one job, one reservation.
-      if (target === undefined || cluster === undefined || decision.reason === 'hop') return decision
+      if (target === undefined || cluster === undefined) return decision
+      // One job, one reservation: what another hubward sent on is held there, and a question about a job is none.
+      if (decision.reason === 'hop' || facts.followUp !== undefined) return decision
       if (asking.site !== undefined && siteOf(target) !== asking.site) return decision
       const workload = snapshot.programs.classes.get(facts.class)?.doc
       if (workload?.whenHubwardIsDown !== 'refuse') return decision

@@ -2,6 +2,7 @@ import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { adviseJobs } from '../../src/engine/advice.ts'
+import { decide } from '../../src/engine/decide.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { FactSources, WorkloadClass } from '../../src/model/documents.ts'
@@ -255,11 +256,19 @@ t.test('no job is let in beyond those that can be kept account of', async (t) =>
 })
 
 t.test('a job behind Envoy holds what it declares, one that declares nothing holds nothing', async (t) => {
-  const { judge, world, view } = campus(t)
+  const { judge, world, view, jobs, tally } = campus(t)
   const reads = judge(() =>
     compileFacts([{ ...sources, facts: { class: [{ from: 'value', value: 'training' }] } }], []),
   )
   t.equal(reads(requestOf()).decision.reservation, undefined)
+  const declared = { class: 'training', needs: { mw: 2 } }
+  const how = { reserve: 'declared', dispatch: true, dryRun: false } as const
+  for (const over of [{ followUp: 'ask' as const }, { hop: { verdict: 'valid' as const, target: 'ams/default' } }]) {
+    const facts = world.facts({ ...declared, ...over })
+    const decided = decide(facts, world.snapshot, tally, world.now, 'one')
+    t.equal(decided.action, 'route')
+    t.equal(jobs.admit(facts, decided, world.snapshot, world.now, how), decided, Object.keys(over)[0]!)
+  }
   const { decision } = reads(requestOf({ [HEADERS.needs]: 'power.headroom_mw>=2' }))
   t.equal(decision.reservation, decision.id)
   t.match(world.snapshot.data.reservations, { [decision.id]: { mw: 2, coolingKw: 2_000, target: 'ams/default' } })
