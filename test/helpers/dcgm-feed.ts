@@ -141,6 +141,7 @@ export const dcgmFeedTests = async (t: Test): Promise<void> => {
       t.equal(await ratio(reasons), expected, `0x${reasons.toString(16)}`)
     const old = { ...BUSY, DEV_CLOCKS_EVENT_REASONS: 2 ** 40, DEV_CLOCK_THROTTLE_REASONS: 0x40 }
     t.equal(await look('gpu.throttled_ratio', [old]), 1, 'by its old name, and a blank is none')
+    t.equal(await ratio(2_147_483_632), undefined, 'a blank has bits too')
     const capped = await feedOf(t, [BUSY], { powerCap: true })
     t.equal(await capped.look('gpu.throttled_ratio', [{ ...BUSY, DEV_CLOCKS_EVENT_REASONS: 0x4 }]), 1)
     const { DEV_CLOCKS_EVENT_REASONS: _, ...counting } = BUSY as Record<string, number>

@@ -124,6 +124,9 @@ export const httpJsonFeedTests = async (t: Test): Promise<void> => {
     t.match(await message({ loop: 1 }), /the whole is an object with loop/)
     t.match(await message('5'), /the whole is a number/)
     t.match(await message({ loops: null }), /\/loops is null/)
+    t.match(await message({ loops: { constructor: 1 } }), /\/loops is an object with constructor/)
+    for (const pointer of ['/constructor', '/toString', '/length', '/0/at'])
+      t.equal(pointed(['a'], pointer).found, false)
     t.match(await message(`{"loops":{"__proto__":{"supply":3}}}`), /\/loops is an object with __proto__/)
   })
 
