@@ -25,13 +25,24 @@ export interface CalendarConfig {
 const HOUR_MS = 3_600_000
 /** How far ahead the windows are worked out: what a policy can wait for, and a weekend more. */
 const AHEAD_MS = 8 * 24 * HOUR_MS
+/** So many windows of one cron begin in a day at most; each costs some 10 us once an hour. */
+const BEGINNINGS_MAX = 96
 
 /** What is wrong with the windows of a calendar. */
 export const calendarFaults = ({ windows }: CalendarConfig): readonly (readonly [message: string, remedy: string])[] =>
   windows.flatMap(({ cron, timeZone = 'UTC' }) => {
     const read = readCron(cron)
     const remedy = 'write minute hour day month weekday, such as 0 22 * * mon-fri'
+    const isOften = typeof read !== 'string' && read.minutes.length * read.hours.length > BEGINNINGS_MAX
     return [
+      ...(isOften
+        ? [
+            [
+              `${JSON.stringify(cron)} begins more often than each quarter of an hour`,
+              'make the windows longer',
+            ] as const,
+          ]
+        : []),
       ...(typeof read === 'string' ? [[`the cron text ${JSON.stringify(cron)} ${read}`, remedy] as const] : []),
       ...(isTimeZone(timeZone)
         ? []

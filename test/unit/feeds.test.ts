@@ -25,6 +25,7 @@ import { Sketch } from '../../src/math/sketch.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Heartbeat, Sample } from '../../src/model/sample.ts'
 import { SIGNALS, signalOf } from '../../src/model/signal.ts'
+import { calendarCases, fileEntryCases } from '../helpers/calendar-cases.ts'
 import { START, settled, Time } from '../helpers/feed-time.ts'
 import { sampleLaws } from '../helpers/sample-laws.ts'
 
@@ -1114,3 +1115,7 @@ t.test('what is configured', async (t) => {
     ])
   })
 })
+
+t.test('windows of time', calendarCases)
+
+t.test('entries of a file', fileEntryCases)
