@@ -10,8 +10,11 @@ import { SCHEMAS } from '../documents/schema/kinds.ts'
 import { DEFS } from '../documents/schema/parts.ts'
 import { CHECKS } from '../envoy/doctor/doctor.ts'
 import { FEED_PROBLEMS } from '../feeds/failure.ts'
+import { REFUSALS } from '../feeds/refusals.ts'
 import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
 import { FEED_KINDS } from '../feeds/table.ts'
+import { unitsFor } from '../feeds/units.ts'
+import { XIDS } from '../feeds/xids.ts'
 import { METRICS } from '../metrics/table.ts'
 import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
@@ -196,6 +199,24 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       '## envoyAdmin',
       "Envoy's admin port: which clusters it has, and which connections fail.",
       table(FIELDS, fieldRows(ENVOY_ADMIN_SCHEMA, {})),
+      '## Units',
+      'A value may come in any of the units beside that of its signal; a margin in degrees is a difference, so 9 degF are 5 Cel. Money in another currency needs its `rate` to EUR.',
+      table(
+        ['unit of the signal', 'taken too'],
+        [...new Set(Object.values(SIGNALS).map(({ unit }) => unit))]
+          .map((unit) => [unit, unitsFor(unit).filter((other) => other !== unit)] as const)
+          .filter(([, others]) => others.length > 0)
+          .map(([unit, others]) => [`\`${unit}\``, others.map((other) => `\`${other}\``).join(', ')]),
+      ),
+      '## What is refused at the edge',
+      'A sample is refused, counted in `hubward_samples_refused_total`, and shown under /sources with its place, value and the owner to ask, for one of these reasons:',
+      words(REFUSALS, ['reason', 'meaning']),
+      '## XIDs',
+      "What `gpu.healthy_ratio` makes of the last XID of an accelerator. `technician` makes it unhealthy until the exporter shows 0 again, whatever an application adds meanwhile; so does an XID that is not here, unless it is among `harmlessXids`. After NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/) and the list of its Kubernetes device plugin.",
+      table(
+        ['XID', 'meaning', 'needs'],
+        Object.entries(XIDS).map(([xid, { says, needs }]) => [xid, says, needs]),
+      ),
     ),
   metrics: () =>
     page(

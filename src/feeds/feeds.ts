@@ -57,7 +57,11 @@ export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig 
   const { clock, timer, apply, turned, bug } = edges
   const check = new SampleCheck(edges.refused)
   const warnings = new FeedWarnings()
-  const seriesCheck = new SeriesCheck((source, why) => check.refuse(source, why))
+  const seriesCheck = new SeriesCheck((source, why, { signal, site, pool, intervals, issuedAt }) => {
+    const place = pool === undefined ? { site } : { site, pool }
+    const sample = { signal, ...place, value: intervals[0]?.value ?? Number.NaN, at: issuedAt, source }
+    check.refuse(source, why, { sample, at: clock.now() })
+  })
   const inbox = new Inbox({
     clock,
     ...(timer === undefined ? {} : { timer }),

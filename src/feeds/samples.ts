@@ -81,7 +81,7 @@ export class SampleCheck {
     return undefined
   }
 
-  /** Counts a refusal; of series too, whose check is another and which have no sample. */
+  /** Counts a refusal; of series too, whose check is another and whose first value stands for them. */
   refuse(source: string, why: SampleRefusal, last?: RefusedSample): void {
     this.#refused(source, why)
     const key = `${source}|${why}`

@@ -13,9 +13,9 @@ const PLACES_MAX = 20_000
  */
 export class SeriesCheck {
   readonly #issued = new Map<string, EpochMs>()
-  readonly #refused: (source: string, why: SampleRefusal) => void
+  readonly #refused: (source: string, why: SampleRefusal, series: Series) => void
 
-  constructor(refused: (source: string, why: SampleRefusal) => void) {
+  constructor(refused: (source: string, why: SampleRefusal, series: Series) => void) {
     this.#refused = refused
   }
 
@@ -23,7 +23,7 @@ export class SeriesCheck {
   pass(all: readonly Series[]): Series[] {
     return all.filter((series) => {
       const why = seriesRefusal(series) ?? this.#older(series)
-      if (why !== undefined) this.#refused(series.source, why)
+      if (why !== undefined) this.#refused(series.source, why, series)
       return why === undefined
     })
   }
