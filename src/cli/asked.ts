@@ -158,7 +158,9 @@ function worldOf(flags: QuestionFlags) {
     const { needs, unread } = parseNeeds(flags.needs)
     when.needs = needs
     for (const part of unread)
-      wrong.push(`--needs: "${part}" is not understood; write mw=2, gpus=16, name>=number, name<=number, gpu=A|B, cooling=liquid, near=data or no-delay`)
+      wrong.push(
+        `--needs: "${part}" is not understood; write mw=2, gpus=16, name>=number, name<=number, gpu=A|B, cooling=liquid, near=data or no-delay`,
+      )
   }
   if (when.class === undefined) wrong.push('--class is missing: name the workload class of the request')
   const sites: Record<string, Record<string, unknown>> = flags.samples === undefined

@@ -160,7 +160,7 @@ const wish = (because: Because): string =>
   `${because.constraint} ${because.op ?? '=='} ${because.limit ?? 'otherwise'} (it was ${because.measured ?? 'unknown'})`
 
 /** A forecast in words: `It is expected to fit at ams/h100 in 1800 s, give or take 60 s; it waits for price.per_mwh.` */
-const forecastText = ({ at, errorMs, waitsFor, target }: Forecast, now: EpochMs): string => {
+export const forecastText = ({ at, errorMs, waitsFor, target }: Forecast, now: EpochMs): string => {
   if (at === null) return `When it will fit can't be foretold: it waits for ${waitsFor} at ${target}.`
   const error = errorMs === null ? '' : `, give or take ${Math.ceil(errorMs / 1_000)} s`
   const waits = waitsFor === '' ? '' : `; it waits for ${waitsFor}`

@@ -806,3 +806,49 @@ t.test('a listener that does not read is let go rather than remembered', async (
   }
   t.equal(server.streams(), 0)
 })
+
+t.test('readiness, guesses and gaps are asked for in pages and stretches of time; nonsense is told', async (t) => {
+  const { world, get, planner, errors } = await setUp(t)
+  world.samples({ 'ams/h100': { 'power.headroom_pct': 0.5, 'queue.depth': 3 } }).pass(1_000)
+  t.match((await get('/v1/readiness?limit=1')).json(), {
+    now: world.now,
+    rows: [
+      {
+        target: 'ams/h100',
+        class: 'chat',
+        overall: 'red',
+        dimensions: { power: { state: 'red', signal: 'power.headroom_pct', measured: 0.5, limit: 3, unit: '%' } },
+      },
+    ],
+    next: 1,
+  })
+  t.match((await get('/v1/readiness?site=fra&class=chat')).json(), { rows: [{ target: 'fra/default' }] })
+  t.match((await get('/v1/readiness?class=nobody')).status, 404)
+  for (const query of ['limit=501', 'limit=0', 'after=-1', 'after=x'])
+    t.equal((await get(`/v1/readiness?${query}`)).status, 400, query)
+  t.match((await get('/v1/readiness/estimates')).json(), { now: world.now, estimates: [] })
+
+  const { ledger } = planner
+  ledger.see(world.snapshot.data.targets, world.snapshot.data.readiness, world.now)
+  ledger.pass(world.now + 18_000)
+  t.match((await get('/v1/gaps')).json(), {
+    sites: [{ site: 'ams', redHours: 0.005, dimensions: [{ dimension: 'power', redHours: 0.005 }] }],
+    watchedHours: 0.005,
+    total: [],
+  })
+  const day = new Date(world.now).toISOString().slice(0, 10)
+  t.equal((await get(`/v1/gaps?from=${day}`)).json().from, Date.parse(day))
+  t.match((await get(`/v1/gaps?from=${world.now + 9_000_000}&to=${world.now + 18_000_000}`)).json(), { sites: [] })
+  for (const query of [
+    'from=tomorrow',
+    'to=2026-13-41',
+    'from=2026-11-01T10',
+    `to=${'9'.repeat(40)}`,
+    `from=${world.now}&to=1`,
+  ]) {
+    const answer = await get(`/v1/gaps?${query}`)
+    t.match(answer.status, 400, query)
+    t.ok(answer.json().detail.length > 0)
+  }
+  t.same(errors, [])
+})

@@ -166,3 +166,12 @@ spec:
   t.match(failed.stdout, /not ok +cases: nothing is where it should be\n +.*deny[\s\S]*ams\/default drain/)
   t.match(hubward(['test', own, '--filter', 'nobody']), { status: 3, stderr: /no case matches/ })
 })
+
+t.test('decide tells when a delay is expected to end, and what it waits for where nobody can tell', async (t) => {
+  const short = ['campus-gro', 'cloud-dub', 'ams', 'fra', 'lon'].flatMap((site) => [
+    '--sample',
+    `${site}.power.headroom_mw=0`,
+  ])
+  const told = decide('--class', 'training', '--residency', 'EU', ...short)
+  t.match(told, { status: 12, stdout: /forecast +When it will fit can't be foretold: it waits for \S+ at \S+\./ })
+})

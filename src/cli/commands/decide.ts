@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { becauseText } from '../../engine/explain.ts'
+import { becauseText, forecastText } from '../../engine/explain.ts'
 import type { Decision } from '../../model/decision.ts'
 import { REASONS } from '../../model/reason.ts'
 import { answerOf, type QuestionFlags, withQuestionFlags } from '../asked.ts'
@@ -58,6 +58,8 @@ export function decisionLines(decision: Decision): string[] {
       ...decision.insufficient.map((name) => ['taken as met', `${name}: too few events`]),
       ...decision.stale.map((name) => ['stale', name]),
       ...(decision.override === null ? [] : [['override', decision.override]]),
+      ...(decision.forecast === undefined ? [] : [['forecast', forecastText(decision.forecast, decision.at)]]),
+      ...(decision.suggest === undefined ? [] : [['could have', `${decision.suggest.gpus} accelerators now`]]),
     ]),
   ]
 }
