@@ -22,7 +22,7 @@ import { ADVICE_REASONS } from '../model/job.ts'
 import { type Admits, READINESS_DEFAULT } from '../model/readiness.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
 import { SIGNALS } from '../model/signal.ts'
-import type { Signal } from '../model/signal-row.ts'
+import { DIMENSIONS, type Signal } from '../model/signal-row.ts'
 import { FACT_PROBLEMS } from '../request/fact-problems.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { hubwardProgram } from './program.ts'
@@ -247,6 +247,44 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       '## What an admitted job is told',
       'An admitted job (a class whose `whenHubwardIsDown` is `refuse`, asked with `reserve`, or routed through Envoy with needs) holds what it declares until it reports its end or its reservation ages out. It is told `run`, `pause`, `resume` or `move`, with a reason, the number behind it and a deadline where one is known; whoever runs the job does it. Several hubwards know only their own reservations: until they share a store, each can give away the same headroom once.',
       words(ADVICE_REASONS, ['reason', 'meaning']),
+    ),
+  planning: () =>
+    page(
+      'Readiness, guesses and gaps',
+      'What `hubward readiness`, `hubward status` and `hubward gaps` show, and how it is counted.',
+      '## Readiness',
+      'A target is green, amber, red or unknown for a class in each dimension, and overall as its worst one. Limits and whom each state lets in come from Readiness documents; where none speaks, from the built-in one (amber and red in [signals](signals.md)).',
+      words(
+        {
+          ...Object.fromEntries(
+            DIMENSIONS.map((dimension) => [
+              dimension,
+              (READINESS_DEFAULT.limits[dimension] ?? []).map(({ signal }) => `\`${signal}\``).join(', '),
+            ]),
+          ),
+          observability: 'whether every signal that the policies of the class require is fresh',
+          procedures: 'owner, runbook, and a game day that is not too long ago',
+        },
+        ['dimension', 'by'],
+      ),
+      '## Guesses',
+      'A threshold marked `estimated: true` is listed with what its targets measured in the last 6 to 12 hours. Proposed are the value that a twentieth of the time was beyond, and the one that three quarters of it were within, once there are 200 values of an hour. Red limits of power and cooling get no proposal: they come from the plant, not from good days.',
+      '## Gaps',
+      'The ledger counts by the hour and is kept for 35 days in `gaps.jsonl` of the state folder, written every minute and at the end, so a crash loses a minute. A file that is not whole is put aside as `gaps.jsonl.damaged`, told as `gaps/damaged`, and counting starts anew. Each hubward keeps its own: of several, hours of sites are the same in each, work is what came through that one.',
+      words(
+        {
+          'amber, red hours':
+            'time that was lived through while a target of the site was in that state, the worst counting; time in which hubward did not run, or the machine slept, is in no sum',
+          chronic: 'not green for a tenth of the watched time in that dimension, once an hour has been watched',
+          answers:
+            'delays and refusals for want of room; what is wrong with a request itself (its residency, its model, its form) is not counted',
+          work: "pieces of work behind them: a job with a key of its asker's counts once a day and site, without a key each answer is one",
+          'mwh, gpu-hours':
+            "declared MW and accelerators times the declared `hours`, else the class's `usualHours`; `sized` is how many pieces said both",
+          site: 'every site that the answer names as having turned the work away, each with the first thing that stood in the way there; under all sites each piece stands once, with what stood in its way at the place it would have gone to first',
+        },
+        ['column', 'meaning'],
+      ),
     ),
   headers: () =>
     page(
