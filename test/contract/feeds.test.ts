@@ -23,7 +23,7 @@ import { SIGNALS } from '../../src/model/signal.ts'
 import { dcgmFeedTests } from '../helpers/dcgm-feed.ts'
 import { START, settled, Time } from '../helpers/feed-time.ts'
 import { httpJsonFeedTests } from '../helpers/http-json-feed.ts'
-import { openadrCases } from '../helpers/openadr-cases.ts'
+import { openadrCases, plantCases } from '../helpers/openadr-cases.ts'
 import { promqlFeedTests } from '../helpers/promql-feed.ts'
 import { redfishCases } from '../helpers/redfish-cases.ts'
 import { ask as askEnvoy, startEnvoy, until } from '../helpers/running-envoy.ts'
@@ -920,3 +920,4 @@ t.test('all feeds together', async (t) => {
 t.test('Redfish services', redfishCases)
 t.test('OpenADR VTNs', openadrCases)
 t.test('Series', seriesCases)
+t.test('the devices of a simulated plant are read by the feeds of a real one', plantCases)

@@ -5,9 +5,11 @@ import type { Test } from 'tap'
 import { FeedFailure } from '../../src/feeds/failure.ts'
 import { later, readDuration, readMoment } from '../../src/feeds/iso-time.ts'
 import { type OpenadrConfig, openadrFeed } from '../../src/feeds/openadr.ts'
+import { redfishFeed } from '../../src/feeds/redfish.ts'
 import { SampleCheck } from '../../src/feeds/samples.ts'
 import { FEED_DEFAULTS } from '../../src/feeds/schemas.ts'
 import { SeriesCheck } from '../../src/feeds/series-check.ts'
+import { startFacility } from '../../src/simulator/facility/server.ts'
 import { closing, folderOf, json, readOnce, refusalOf, serverOf } from './feed-servers.ts'
 import { site, World } from './world.ts'
 
@@ -84,6 +86,38 @@ const saidBy = async ({ source }: Vtn) => {
   }
 }
 const GRACE = (2 * FEED_DEFAULTS.openadr.intervalMs + FEED_DEFAULTS.openadr.timeoutMs) / 60_000
+
+/** The devices of a simulated plant, read by the feeds that a site has. */
+export const plantCases = async (t: Test): Promise<void> => {
+  const facility = await startFacility()
+  t.teardown(() => facility.close())
+  const { url } = facility
+  const { site: name, loops } = facility.plant.options
+  const clock = { now: () => Date.now() }
+  const about = { site: name, url }
+  const cooling = { ...FEED_DEFAULTS.redfish, ...about, kind: 'redfish', name: 'cooling' } as const
+  const power = [{ path: '/redfish/v1/Chassis/site' }]
+  const redfish = closing(t, redfishFeed({ ...cooling, discover: { loop: '{Id}' }, power }, clock))
+  const openadr = closing(t, openadrFeed({ ...FEED_DEFAULTS.openadr, ...about, kind: 'openadr', name: 'grid' }, clock))
+  const { samples, warnings } = await readOnce(redfish)
+  t.same(new Set(samples.map(({ signal }) => signal)), new Set(redfish.delivers()))
+  t.same(new Set(samples.flatMap(({ loop }) => loop ?? [])), new Set(loops.map((loop) => loop.name)))
+  t.same(warnings, [])
+  facility.order({ do: 'leak', on: true })
+  const wet = await readOnce(redfish)
+  t.match(
+    wet.samples.find(({ signal }) => signal === 'leak.detected'),
+    { value: 1 },
+  )
+  const calm = await readOnce(openadr)
+  t.match(calm.samples, [{ signal: 'grid.emergency', value: 0 }])
+  t.match(calm.series, [{ signal: 'price.per_mwh' }, { signal: 'carbon.g_per_kwh' }])
+  facility.order({ do: 'grid', limitMw: 1.5, emergency: true })
+  t.match((await readOnce(openadr)).samples, [
+    { signal: 'grid.import_limit_mw', value: 1.5 },
+    { signal: 'grid.emergency', value: 1 },
+  ])
+}
 
 /** VTNs as readers meet them. */
 export const openadrCases = async (t: Test): Promise<void> => {
