@@ -9,7 +9,7 @@ import { until } from './running-envoy.ts'
 /** The feeds against the simulated devices of a plant, and a real Prometheus that scrapes them. */
 export const plantFeeds = (t: Test): void => {
   t.test('every reader of facilities understands the devices of a simulated plant', async (t) => {
-    const plant = await startFacility({ site: 'ams' }, { running: () => 3 })
+    const plant = await startFacility({ site: 'ams' }, { running: () => 3, noiseRatio: 0 })
     t.teardown(() => plant.close())
     plant.order({ do: 'gpus', xid: 2, throttled: 4 })
     plant.order({ do: 'grid', limitMw: 7, emergency: true, forMs: 60_000 })

@@ -138,6 +138,18 @@ export const plantLaws = (t: Test): void => {
     t.strictSame(draw(), { value: plant.drawMw, at: clock.now() })
   })
 
+  t.test('meters have noise where nothing changes, and one that is stuck has none', async (t) => {
+    const { plant, order } = plantOf()
+    const noisy = new Meters(plant, 0.001)
+    const draws = () => Array.from({ length: 50 }, () => noisy.read('power.draw_mw')!.value!)
+    const all = draws()
+    t.equal(new Set(all).size, 50)
+    t.ok(all.every((value) => Math.abs(value / plant.drawMw - 1) <= 0.001))
+    order({ do: 'meter', name: 'power.draw_mw', fault: 'stuck' })
+    t.equal(new Set(draws()).size, 1)
+    t.equal(noisy.read('cdu-1/capacity_kw')!.value, noisy.read('cdu-1/capacity_kw')!.value)
+  })
+
   t.test('orders that make no sense are told so', async (t) => {
     const { order } = plantOf()
     t.match(order({ do: 'melt' }), /must be one of load, pump/)

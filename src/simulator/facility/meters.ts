@@ -17,10 +17,14 @@ export class Meters {
   readonly #plant: Plant
   readonly #stuck = new Map<string, Reading>()
   #past: { readonly at: number; readonly values: ReadonlyMap<string, number> }[] = []
+  readonly #noiseRatio: number
   #spikes = 0
+  #reads = 0
 
-  constructor(plant: Plant) {
+  /** `noiseRatio`: how far readings of what does not change lie apart, by the value; without noise meters seem to hang. */
+  constructor(plant: Plant, noiseRatio = 0) {
     this.#plant = plant
+    this.#noiseRatio = noiseRatio
   }
 
   /** What a meter shows; undefined: it says nothing at all. */
@@ -29,9 +33,18 @@ export class Meters {
     const values = this.#truth()
     this.#note(at, values)
     const fault = this.#plant.meters.get(name)
-    const honest: Reading = { value: values.get(name) ?? null, at }
+    const honest: Reading = { value: this.#noisy(name, values.get(name) ?? null), at }
     if (fault?.kind !== 'stuck') this.#stuck.delete(name)
     return fault === undefined ? honest : this.#faulty(name, fault, honest)
+  }
+
+  #noisy(name: string, value: number | null): number | null {
+    // A rating is no reading.
+    if (value === null || this.#noiseRatio === 0 || name.endsWith('capacity_kw')) return value
+    this.#reads += 1
+    // The golden ratio spreads the steps evenly from -1 to 1, and no two readings in a row are the same.
+    const share = (this.#reads * 0.618_033_988_749_895) % 1
+    return value * (1 + this.#noiseRatio * (2 * share - 1))
   }
 
   #faulty(name: string, fault: MeterFault, honest: Reading): Reading | undefined {

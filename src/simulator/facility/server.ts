@@ -29,6 +29,8 @@ export interface FacilityParts {
   readonly running?: () => number
   readonly host?: string
   readonly port?: number
+  /** The noise of its meters, by the value. 0.0002. */
+  readonly noiseRatio?: number
 }
 
 const ORDER_BYTES_MAX = 65_536
@@ -36,10 +38,10 @@ const ORDER_BYTES_MAX = 65_536
 /** Starts the devices of a plant: one server that answers as all of them would. */
 export const startFacility = async (
   given: Partial<PlantOptions> = {},
-  { clock = realClock, running = () => 0, host = '127.0.0.1', port = 0 }: FacilityParts = {},
+  { clock = realClock, running = () => 0, host = '127.0.0.1', port = 0, noiseRatio = 0.0002 }: FacilityParts = {},
 ): Promise<Facility> => {
   const plant = new Plant({ ...PLANT_DEFAULTS, ...given }, clock, running)
-  const parts = { plant, meters: new Meters(plant), prices: new Prices() }
+  const parts = { plant, meters: new Meters(plant, noiseRatio), prices: new Prices() }
   // An event keeps its start however often it is read; a new order begins anew.
   let orderedAt = clock.now()
   let runner: Runner | undefined
