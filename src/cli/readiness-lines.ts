@@ -51,9 +51,9 @@ const cellOf = ({ state, measured, unit }: DimensionReadiness): string => {
 
 /**
  * The matrix: a line for each target and the classes that see it alike, then a line for each thing that is not green,
- * with its limit and age.
+ * with its limit and age, of these so many at most.
  */
-export function readinessLines(rows: readonly TargetReadiness[]): string[] {
+export function readinessLines(rows: readonly TargetReadiness[], whyMax = Number.POSITIVE_INFINITY): string[] {
   const known = new Map<string, { readonly row: TargetReadiness; readonly classes: string[] }>()
   const classes = new Set(rows.map((row) => row.class))
   for (const row of rows) {
@@ -75,17 +75,28 @@ export function readinessLines(rows: readonly TargetReadiness[]): string[] {
     ]),
   ])
   const why = new Set<string>()
+  const silent = new Map<string, Set<string>>()
   for (const { row } of known.values()) {
     for (const name of DIMENSIONS) {
       const { state, measured, limit, unit = '', ageMs, says } = row.dimensions[name]
       if (state !== 'amber' && state !== 'red') continue
+      if (name === 'observability') {
+        // Classes require this and that of one target: what is missing is told once.
+        const [what, list = ''] = says.split(': ')
+        const key = `  ${row.target} ${name}: ${what}`
+        silent.set(key, new Set([...(silent.get(key) ?? []), ...list.split(', ')]))
+        continue
+      }
       const value = typeof measured === 'number' ? `: ${number(measured)} ${unit}` : ''
       const until = limit === undefined ? '' : `, until ${number(limit)}`
       const age = ageMs === undefined ? '' : `, ${ageText(ageMs)} old`
       why.add(`  ${row.target} ${name}: ${says}${value}${until}${age}`)
     }
   }
-  return why.size === 0 ? lines : [...lines, '', ...why]
+  const all = [...why, ...[...silent].map(([what, signals]) => `${what} ${[...signals].join(', ')}`)]
+  const more = all.length - whyMax
+  if (more > 0) all.splice(whyMax, more, `  and ${more} more; \`hubward readiness\` has all of them`)
+  return all.length === 0 ? lines : [...lines, '', ...all]
 }
 
 /** Thresholds by what was measured: guesses with what that suggests, then those that follow the noise. */

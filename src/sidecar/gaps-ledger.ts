@@ -21,6 +21,15 @@ const NOT_CAPACITY: ReadonlySet<string> = new Set([
   'model-unknown',
 ])
 
+/** What keeps work from a place that no capacity there would change. */
+const NOT_OF_SITES: ReadonlySet<string> = new Set([
+  'residency',
+  'model.served',
+  'model.context_tokens',
+  'model.tools',
+  'pin',
+])
+
 /** A piece of work that was turned away. */
 export interface TurnedAway {
   readonly decision: Decision
@@ -143,10 +152,11 @@ export class GapsLedger {
       cell.mwh += size.mwh
       cell.gpuHours += size.gpuHours
     }
-    const [first] = because
+    const lacking = because.filter(({ constraint }) => !NOT_OF_SITES.has(constraint))
+    const [first = because[0]] = lacking
     count(EVERYWHERE, first === undefined ? reason : wordOf(first))
     const counted = new Set<string>()
-    for (const one of because) {
+    for (const one of lacking) {
       const site = siteOf(one.target)
       if (site === '' || counted.has(site)) continue
       counted.add(site)

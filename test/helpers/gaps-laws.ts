@@ -177,6 +177,22 @@ export const gapsLaws = (t: Test): void => {
       }
       t.match(gapsReport(ledger.state.hours, ...ALL).total, [{ class: 'other', constraint: 'other', asked: 100 }])
       t.equal(gapsReport(ledger.state.hours, ...ALL).total.length, 1)
+      const bound = new GapsLedger()
+      bound.turnAway(
+        away(
+          refusal([
+            ['lon/a', 'residency'],
+            ['ams/a', 'pool.cooling'],
+          ]),
+        ),
+        T0,
+      )
+      const lacked = gapsReport(bound.state.hours, ...ALL)
+      t.same(
+        [lacked.total[0]!.constraint, ...lacked.sites.map((one) => one.site)],
+        ['pool.cooling', 'ams'],
+        'a site outside of the residency lacks nothing',
+      )
       const words = (over: object): string | undefined => {
         const one = new GapsLedger()
         one.turnAway(away(refusal([], { because: [{ target: 'ams/a', ...over }] })), T0)

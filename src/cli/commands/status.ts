@@ -70,6 +70,9 @@ export function statusCommand(program: Command): void {
   })
 }
 
+/** Lines of what is not green, beyond which `hubward readiness` is the place to look. */
+const WHY_MAX = 20
+
 /** The answers as people read them. */
 function statusLines({ ready, sources: { now, sources }, snapshot, overrides, ...more }: Answers): string[] {
   const state = ready.ready
@@ -122,7 +125,7 @@ function statusLines({ ready, sources: { now, sources }, snapshot, overrides, ..
       ]),
     ]),
   )
-  if (more.readiness.length > 0) lines.push('', ...readinessLines(more.readiness))
+  if (more.readiness.length > 0) lines.push('', ...readinessLines(more.readiness, WHY_MAX))
   const judged = estimateLines(more)
   if (judged.length > 0) lines.push('', ...judged)
   const inForce = [...overrides.overrides, ...overrides.maintenance].filter((order) => order.inForce)
