@@ -193,6 +193,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       ...Object.entries(FEED_KINDS).flatMap(([kind, row]) => [
         `## ${kind}`,
         `${row.says}.`,
+        ...('notes' in row ? row.notes : []),
         ['```yaml', yamlText([row.example]).trimEnd(), '```'].join('\n'),
         table(FIELDS, fieldRows(row.schema, {})),
       ]),

@@ -28,6 +28,7 @@ export interface OpenadrConfig extends Omit<HttpAccess, 'auth'> {
   readonly timeoutMs?: number
   readonly backoffMsMax?: number
   readonly bodyBytesMax?: number
+  readonly noise?: Readonly<Record<string, number>>
   readonly url: string
   readonly site: SiteName
   readonly auth?: HttpAccess['auth'] | ClientCredentials

@@ -20,6 +20,7 @@ export interface RedfishConfig extends Omit<HttpAccess, 'auth'> {
   readonly timeoutMs?: number
   readonly backoffMsMax?: number
   readonly bodyBytesMax?: number
+  readonly noise?: Readonly<Record<string, number>>
   readonly requestsMax?: number
   readonly url: string
   readonly site: SiteName

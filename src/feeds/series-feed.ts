@@ -34,6 +34,7 @@ export interface SeriesConfig extends Omit<HttpAccess, 'auth'> {
   readonly timeoutMs?: number
   readonly backoffMsMax?: number
   readonly bodyBytesMax?: number
+  readonly noise?: Readonly<Record<string, number>>
   readonly targets: readonly TargetName[]
   readonly signal: string
   readonly url?: string

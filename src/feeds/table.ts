@@ -82,6 +82,8 @@ export interface FeedParts {
 interface FeedKind<Config> {
   readonly says: string
   readonly schema: JsonSchema
+  /** What else is worth knowing, a paragraph each; shown in the reference. */
+  readonly notes?: readonly string[]
   /** An entry that works, shown in the reference. */
   readonly example: Config
   /** The addresses that an entry asks. */
@@ -135,6 +137,9 @@ export const FEED_KINDS = {
   file: {
     says: 'samples and series from a file of JSON',
     schema: FILE_SCHEMA,
+    notes: [
+      'An entry is a sample, `{ site, pool?, loop?, from?, model?, signal, value, unit?, at?, validUntil?, count? }`, or a series, `{ site, pool?, signal, unit?, intervals: [{ from, to, value }], issuedAt? }`; times are ISO 8601 with a zone, or milliseconds since 1970. `from` is the other end of a link: `region:EMEA`, `asn:1136` or `site:ams`.',
+    ],
     example: {
       kind: 'file',
       name: 'ams-meters',
@@ -150,6 +155,9 @@ export const FEED_KINDS = {
   calendar: {
     says: 'windows of time by cron: off-peak hours, or maintenance that is announced',
     schema: CALENDAR_SCHEMA,
+    notes: [
+      'Windows begin and end by the clock on the wall: 22:00 for eight hours ends at 06:00 also in the nights in which the clock is put forward or back. The next eight days are told, 0 beside the windows, so that answers can say when the next one begins.',
+    ],
     example: {
       kind: 'calendar',
       name: 'night-tariff',
@@ -169,6 +177,12 @@ export const FEED_KINDS = {
   redfish: {
     says: 'cooling units, coolant connectors, leak detectors and power meters over Redfish',
     schema: REDFISH_SCHEMA,
+    notes: [
+      "Supply and return are those of the hottest connector, flow and heat those of all together; a sum is missing where a part of it is, for a part would look like room. Where no heat is metered it is worked out from flow, temperatures and the coolant's specific heat and density. Margins are worked out by hubward, from these and from the site's document.",
+      'A reading that is null, a text (devices write "Null"), or outside of what can be is missing, with a warning that names its path; the rest counts. A detector\'s `Warning` is a leak as its `Critical` is.',
+      'A unit whose `Health` is `Critical`, or which is off, updated or tested, has `maintenance.active` 1: nothing new goes to the pools on its loop. `critical: warning` leaves the first to the readings alone; a critical part below a unit (`HealthRollup`) is a warning only.',
+      'References are followed on the same origin only, at most `requestsMax` in one attempt, all within one deadline and one limit of bytes.',
+    ],
     example: {
       kind: 'redfish',
       name: 'ams-cooling',
@@ -188,6 +202,11 @@ export const FEED_KINDS = {
   openadr: {
     says: 'events of the grid from an OpenADR 3.1 VTN: limits, emergencies, prices, carbon',
     schema: OPENADR_SCHEMA,
+    notes: [
+      '`IMPORT_CAPACITY_LIMIT` becomes `grid.import_limit_mw`, the strictest of all events that hold; the payloads of `emergencyTypes` become `grid.emergency`; `PRICE` and `GHG` become series, of the event with the higher priority where several speak. What holds goes out with its end and counts until then, whatever becomes of the VTN; what is to come begins by itself.',
+      "Where nothing holds `grid.emergency` is 0. An event that is deleted has ended: a limit is taken back by one of 10,000 MW that is over at once, after which the signal says nothing and the site's own budget counts alone.",
+      "Events without targets are for everybody; others count where one of their targets is the site's name, `SITE:` and its name, or among `names`. `0001-01-01` is when the event was made or last changed; a length of `P9999Y`, of nothing, or one that can't be read lasts until the event is withdrawn. `randomizeStart` delays a beginning by a part of it that is the same in every run.",
+    ],
     example: {
       kind: 'openadr',
       name: 'grid-ams',
@@ -206,6 +225,11 @@ export const FEED_KINDS = {
   series: {
     says: 'values ahead of time by intervals, from an address or a file: prices, carbon, and off-peak hours by them',
     schema: SERIES_SCHEMA,
+    notes: [
+      "The running interval's value is the signal's value, and the next takes over by itself. A value whose interval is over is never what holds now, even if it is the newest that was published: a text that is all past is refused. Gaps stay gaps.",
+      "WattTime's values are marginal emissions and Electricity Maps' are averages: two quantities under one signal, so take one of them for all sites that are compared. ENTSO-E's curves of type A03 hold each value until the next; where resolutions overlap the finer one counts.",
+      "Off-peak by `cheapestHours` is chosen for days whose prices are known whole, by the days of `timeZone`; ask from the day's first hour. The series may be issued again at any time; one that was issued before the last is refused.",
+    ],
     example: {
       kind: 'series',
       name: 'day-ahead-nl',

@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { FeedFailure } from '../../src/feeds/failure.ts'
 import type { Reading, Source } from '../../src/feeds/poller.ts'
 
+/** The certificate of these servers, which is its own authority. */
 export const CERT = join(import.meta.dirname, '../fixtures/localhost.pem')
 const KEY = join(import.meta.dirname, '../fixtures/localhost.key')
 
