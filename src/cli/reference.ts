@@ -213,7 +213,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       'A sample is refused, counted in `hubward_samples_refused_total`, and shown under /sources with its place, value and the owner to ask, for one of these reasons:',
       words(REFUSALS, ['reason', 'meaning']),
       '## XIDs',
-      "What `gpu.healthy_ratio` makes of the last XID of an accelerator. `technician` makes it unhealthy until the exporter shows 0 again, whatever an application adds meanwhile; so does an XID that is not here, unless it is among `harmlessXids`. After NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/) and the list of its Kubernetes device plugin.",
+      "What `gpu.healthy_ratio` makes of the last XID of an accelerator. `technician` makes it unhealthy until the exporter shows 0 again, whatever an application adds meanwhile; so does an XID that is not here, unless it is among `harmlessXids`. 13, 31, 43, 45 and 68 are as in NVIDIA's Kubernetes device plugin; the others are our reading, to be held against NVIDIA's Xid catalog (https://docs.nvidia.com/deploy/xid-errors/).",
       table(
         ['XID', 'meaning', 'needs'],
         Object.entries(XIDS).map(([xid, { says, needs }]) => [xid, says, needs]),

@@ -2,10 +2,10 @@
 export type XidNeeds = 'nothing' | 'restart' | 'technician'
 
 /**
- * XIDs by number. What is an application's own fault, or only recorded, is as in the list that the Kubernetes device
- * plugin of NVIDIA passes over (13, 31, 43, 45, 68, 109) and NVIDIA's Xid catalog
- * (https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html, resolution RESTART_APP or IGNORE); the others
- * are those that the catalog answers with a reset, a reboot or support.
+ * XIDs by number. 13, 31, 43, 45 and 68 are what NVIDIA's Kubernetes device plugin passes over, read in its source. What
+ * the others ask for is our own reading of what is written of them, to be checked against NVIDIA's Xid catalog
+ * (https://docs.nvidia.com/deploy/xid-errors/) by whoever runs these accelerators: `harmlessXids` changes it. In doubt an
+ * XID asks for a technician.
  */
 export const XIDS: Readonly<Record<number, { readonly says: string; readonly needs: XidNeeds }>> = {
   8: { says: 'GPU stopped processing', needs: 'nothing' },

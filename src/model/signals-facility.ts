@@ -82,7 +82,8 @@ export const FACILITY_SIGNALS = {
   'cooling.flow_lpm': row('l/min', 'loop', 'lower', [0, 1_000_000], 'coolant flow', {
     ...PLANT,
     tightest: true,
-    frozenAfterMs: 120_000,
+    // Many meters count whole litres, and a pump at a fixed speed hardly moves.
+    frozenAfterMs: 900_000,
   }),
   'ambient.temperature_c': row('Cel', 'site', 'higher', CELSIUS, 'air outside', {
     staleAfterMs: 900_000,
