@@ -67,7 +67,7 @@ export const ROUTES = {
       class: 'only for this class',
       site: "only this site's targets",
       after: 'the row to begin with, as `next` of the answer before has it',
-      limit: 'at most so many rows, 500 at most; 200 where it is not said',
+      limit: 'at most so many rows, 250 at most; 200 where it is not said',
     },
     answers: { 200: '`rows`; `next` where there are more', 404: 'no such site or class' },
   },

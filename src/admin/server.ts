@@ -161,7 +161,7 @@ const QUERIES: Partial<Record<RouteName, object>> = {
       class: { type: 'string', minLength: 1, maxLength: 256 },
       site: { type: 'string', minLength: 1, maxLength: 256 },
       after: { type: 'integer', minimum: 0, maximum: 100_000_000 },
-      limit: { type: 'integer', minimum: 1, maximum: 500 },
+      limit: { type: 'integer', minimum: 1, maximum: 250 },
     },
   },
   gaps: {

@@ -14,7 +14,7 @@ export async function askReadiness(
 ): Promise<readonly TargetReadiness[] | undefined> {
   const rows: TargetReadiness[] = []
   for (let after: number | undefined = 0; after !== undefined && rows.length < ROWS_MAX; ) {
-    const query = new URLSearchParams({ ...which, after: String(after), limit: '500' })
+    const query = new URLSearchParams({ ...which, after: String(after), limit: '250' })
     const { status, json } = await askAdmin(flags, `/v1/readiness?${query}`)
     if (status !== 200) return undefined
     const page = json as { readonly rows: readonly TargetReadiness[]; readonly next?: number }

@@ -52,6 +52,8 @@ export interface LedgerState {
 /** A ledger's contents before anything has happened. */
 export const emptyLedger = (): LedgerState => ({ hours: new Map(), seen: new Map() })
 
+const IS_CAPACITY = DIMENSIONS.map((dimension) => CAPACITY.includes(dimension))
+
 /** By dimension, and overall last: 0 green or unknown, 1 amber, 2 red. */
 type SiteStates = Uint8Array
 
@@ -90,10 +92,11 @@ export class GapsLedger {
         states = new Uint8Array(DIMENSIONS.length + 1)
         this.#troubled.set(site, states)
       }
-      for (const [at, dimension] of DIMENSIONS.entries()) {
-        const state = code[at] === 'r' ? 2 : code[at] === 'a' ? 1 : 0
+      for (let at = 0; at < DIMENSIONS.length; at++) {
+        const letter = code[at]
+        const state = letter === 'r' ? 2 : letter === 'a' ? 1 : 0
         if (state > states[at]!) states[at] = state
-        if (CAPACITY.includes(dimension) && state > states[DIMENSIONS.length]!) states[DIMENSIONS.length] = state
+        if (state > states[DIMENSIONS.length]! && IS_CAPACITY[at]) states[DIMENSIONS.length] = state
       }
     }
   }

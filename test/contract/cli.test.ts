@@ -208,7 +208,7 @@ t.test('status says when nobody answers, when somebody else does, and what is wr
     targets: [{ target: 'ams/h100', state: 'down', since: 0, cause: 'refused', red: [], failing: [] }],
   }
   answers['/overrides'] = { overrides: [], maintenance: [] }
-  answers['/v1/readiness?after=0&limit=500'] = { rows: [] }
+  answers['/v1/readiness?after=0&limit=250'] = { rows: [] }
   answers['/v1/readiness/estimates'] = { estimates: [] }
   const { code, out } = await run(['status'], { HUBWARD_ADMIN: admin })
   t.equal(code, 1)

@@ -326,14 +326,18 @@ export const gapsLaws = (t: Test): void => {
     await first.close()
     const second = open()
     live(second, 60_000)
-    const report = second.report(0, world.now + HOUR)
+    const report = await second.report(0, world.now + HOUR)
     const seconds = siteIn(report, 'ams')!.amberHours * 3_600
     t.ok(seconds > 110 && seconds <= 120, `${seconds} s`)
     t.match(report.total, [{ class: 'training', action: 'deny', constraint: 'power.headroom_mw', work: 1, mwh: 12 }])
     rmSync(stateDir, { recursive: true, force: true })
     writeFileSync(stateDir, 'no folder')
     await second.save()
-    t.equal(second.report(0, world.now + HOUR).total.length, 1, 'a disk that takes nothing loses nothing in memory')
+    t.equal(
+      (await second.report(0, world.now + HOUR)).total.length,
+      1,
+      'a disk that takes nothing loses nothing in memory',
+    )
     await second.close()
   })
 }

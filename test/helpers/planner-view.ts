@@ -16,7 +16,7 @@ export const plannerOf = (world: World) => {
     readiness: (asked) => readinessPage(world.snapshot, asked, world.now),
     estimates: () => estimates.list(world.now),
     noisy: () => noiseProblems(mergeSets(world.snapshot.data.sets), noiseOf(world.snapshot.data)),
-    gaps: (from, to) => gapsReport(ledger.state.hours, from, to),
+    gaps: async (from, to) => gapsReport(ledger.state.hours, from, to),
   }
   return { view, ledger, estimates }
 }
