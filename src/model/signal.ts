@@ -5,9 +5,6 @@ import { SERVING_SIGNALS } from './signals-serving.ts'
 /** Every signal a site can report. To add one, add a row: feeds, schema, lint and docs read this table. */
 export const SIGNALS = { ...SERVING_SIGNALS, ...FACILITY_SIGNALS } as const satisfies Record<string, Signal>
 
-/** The name of a signal in the table. */
-export type SignalName = keyof typeof SIGNALS
-
 /** The row of a signal, or undefined for a name that is not in the table. */
 export const signalOf = (name: string): Signal | undefined => ROWS.get(name)
 
