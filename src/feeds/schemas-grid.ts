@@ -75,7 +75,8 @@ export const REDFISH_SCHEMA: JsonSchema = object(['kind', 'name', 'url', 'site']
       }),
       connectors: CONNECTORS,
     }),
-    description: 'takes all units that /redfish/v1/ThermalEquipment lists, beside those of units',
+    description:
+      'a loop name for all units that /redfish/v1/ThermalEquipment lists, which are taken beside those of units',
   },
   power: {
     type: 'array',
@@ -223,7 +224,7 @@ export const SERIES_SCHEMA: JsonSchema = {
         }),
         object(['below'], { below: { type: 'number', description: 'all hours that cost less, EUR/MWh' } }),
       ],
-      description: 'makes tariff.off_peak from the prices',
+      description: 'a rule that makes tariff.off_peak from the prices',
     },
     ...ACCESS,
     auth: {
