@@ -72,6 +72,7 @@ export function openadrFeed(options: OpenadrOptions, clock: FeedClock): Source {
     currency: options.currency ?? 'EUR',
     rates: options.rates ?? {},
   }
+  const graceMs = 2 * intervalMs + timeoutMs
   /** What was said before and so has to be unsaid. */
   const said = new Set<OpenadrSignal>()
   const seenAt = new Map<string, number>()
@@ -104,13 +105,11 @@ export function openadrFeed(options: OpenadrOptions, clock: FeedClock): Source {
         if (running !== undefined) samples.push({ ...about, value: running.value, at: now, validUntil: running.to })
         else if (said.has(one)) samples.push({ ...about, value: NO_LIMIT_MW, at: now, validUntil: now })
       } else if (one === 'grid.emergency') {
-        put(emergenciesAhead(intervals, now, 2 * intervalMs + timeoutMs))
-        samples.push({
-          ...about,
-          value: 0,
-          at: now,
-          ...(running === undefined ? {} : { value: 1, validUntil: running.to }),
-        })
+        const ahead = emergenciesAhead(intervals, now, graceMs)
+        put(ahead)
+        // What is said to be over, or not to be, holds until the next attempt has had its time, or the next one begins.
+        const calm = Math.min(now + graceMs, ahead.find(({ from }) => from > now)?.from ?? Number.POSITIVE_INFINITY)
+        samples.push({ ...about, at: now, value: running?.value ?? 0, validUntil: running?.to ?? calm })
       } else put((one === 'price.per_mwh' ? price : carbon).steady(intervals, now))
       if (intervals.length > 0) said.add(one)
       else said.delete(one)

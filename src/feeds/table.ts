@@ -204,7 +204,7 @@ export const FEED_KINDS = {
     schema: OPENADR_SCHEMA,
     notes: [
       '`IMPORT_CAPACITY_LIMIT` becomes `grid.import_limit_mw`, the strictest of all events that hold; the payloads of `emergencyTypes` become `grid.emergency`; `PRICE` and `GHG` become series, of the event with the higher priority where several speak. What holds goes out with its end and counts until then, whatever becomes of the VTN; what is to come begins by itself.',
-      "Where nothing holds `grid.emergency` is 0. An event that is deleted has ended: a limit is taken back by one of 10,000 MW that is over at once, after which the signal says nothing and the site's own budget counts alone.",
+      "Where nothing holds `grid.emergency` is 0, until two intervals and a timeout have gone by without an answer. An event that is deleted has ended: a limit is taken back by one of 10,000 MW that is over at once, after which the signal says nothing and the site's own budget counts alone.",
       "Events without targets are for everybody; others count where one of their targets is the site's name, `SITE:` and its name, or among `names`. `0001-01-01` is when the event was made or last changed; a length of `P9999Y`, of nothing, or one that can't be read lasts until the event is withdrawn. `randomizeStart` delays a beginning by a part of it that is the same in every run.",
     ],
     example: {

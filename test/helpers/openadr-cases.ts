@@ -123,7 +123,7 @@ export const plantCases = async (t: Test): Promise<void> => {
 export const openadrCases = async (t: Test): Promise<void> => {
   t.test('say that nothing is on where nothing is', async (t) => {
     const vtn = await vtnOf(t)
-    t.same(await saidBy(vtn), { now: { 'grid.emergency': [0] }, ahead: {}, warnings: [] })
+    t.same(await saidBy(vtn), { now: { 'grid.emergency': [0, GRACE] }, ahead: {}, warnings: [] })
     t.match(
       vtn.asked.map(({ method, path }) => `${method} ${path}`),
       ['GET /adr/auth/server', 'POST /adr/oauth', 'GET /adr/programs', 'GET /adr/events'],
@@ -143,7 +143,7 @@ export const openadrCases = async (t: Test): Promise<void> => {
       event('reserved', 'IMPORT_CAPACITY_RESERVATION', [1]),
     ]
     t.match(await saidBy(vtn), {
-      now: { 'grid.import_limit_mw': [2, 15], 'grid.emergency': [0] },
+      now: { 'grid.import_limit_mw': [2, 15], 'grid.emergency': [0, GRACE] },
       ahead: {
         'grid.import_limit_mw': [
           [15, 180, 3],
@@ -209,14 +209,16 @@ export const openadrCases = async (t: Test): Promise<void> => {
     }
     t.same(await run(event('e', 'ALERT_GRID_EMERGENCY', ['Shed'])), [[1, 180], [[180, 180 + GRACE, 0]]])
     t.same(await run(event('e', 'OLS', [1], from('2026-11-23T13:00:00Z', 'PT1H'))), [
-      [0],
+      [0, GRACE],
       [
         [60, 120, 1],
         [120, 120 + GRACE, 0],
       ],
     ])
-    t.same(await run(event('e', 'OLS', [0])), [[0], []])
-    t.same(await run(event('e', 'ALERT_FLEX_ALERT', ['x']), event('f', 'SIMPLE', [3])), [[0], undefined])
+    const soon = await run(event('e', 'OLS', [1], from('2026-11-23T12:00:30Z', 'PT1H')))
+    t.same(soon[0], [0, 0.5], 'no longer than until it begins')
+    t.same(await run(event('e', 'OLS', [0])), [[0, GRACE], []])
+    t.same(await run(event('e', 'ALERT_FLEX_ALERT', ['x']), event('f', 'SIMPLE', [3])), [[0, GRACE], undefined])
     t.same(await run(event('e', 'ALERT_GRID_EMERGENCY', [], from('0001-01-01T00:00:00', 'P9999Y'))), [
       [1, Number.POSITIVE_INFINITY],
       undefined,
