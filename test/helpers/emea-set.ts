@@ -93,6 +93,6 @@ export function emeaSet(ports: Readonly<Record<string, number>> = {}): DocumentS
       },
     ],
     readiness: [],
-  tests: [],
+    tests: [],
   }
 }

@@ -7,9 +7,9 @@ import { phi } from '../../src/engine/health.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Facts } from '../../src/model/facts.ts'
 import type { GateSpec } from '../../src/model/snapshot.ts'
+import { holdLaws } from '../helpers/hold-laws.ts'
 import { needsLaws } from '../helpers/needs-laws.ts'
 import { max, order, policy, site, T0, World, workload } from '../helpers/world.ts'
-import { holdLaws } from '../helpers/hold-laws.ts'
 
 /** A small generator of numbers that depend on a seed alone (xorshift32), for runs of many thousand steps. */
 const generator = (seed: number) => {
