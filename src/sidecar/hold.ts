@@ -52,6 +52,10 @@ export class HoldingRoom {
   readonly #order = new HoldOrder<Held>()
   #bytes = 0
   #awake = false
+  /** Something has changed since the round began. */
+  #changed = false
+  /** Who has been asked in this round. */
+  readonly #asked = new Set<Held>()
   #stopped = false
   #cancelTimer: (() => void) | undefined
   #timerAt = Number.POSITIVE_INFINITY
@@ -88,7 +92,13 @@ export class HoldingRoom {
 
   /** Something has changed: those for whom there is room are let go, soon. Many calls are one. */
   wake(): void {
-    if (this.#awake || this.#order.size === 0) return
+    if (this.#order.size === 0) return
+    this.#changed = true
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    if (this.#awake) return
     this.#awake = true
     this.#edges.soon(() => {
       this.#awake = false
@@ -103,16 +113,20 @@ export class HoldingRoom {
     for (const held of this.#order.all()) this.#end(held, 'stopped')
   }
 
+  /** One part of a round: everybody is asked once for each change, so many in a turn of the event loop. */
   #letGo(): void {
+    if (this.#asked.size === 0) this.#changed = false
     let judged = 0
     let more = false
     const answers = new Map<Held, Judged>()
     const gone = this.#order.release((held) => {
-      judged += 1
-      if (judged > JUDGED_PER_TURN) {
+      if (this.#asked.has(held)) return 'stay'
+      if (judged === JUDGED_PER_TURN) {
         more = true
         return 'stop'
       }
+      judged += 1
+      this.#asked.add(held)
       try {
         const answer = held.again()
         if (answer === undefined) return 'stay'
@@ -128,8 +142,9 @@ export class HoldingRoom {
       this.#leave(held, answer === undefined ? 'failed' : 'released')
       this.#give(held, answer)
     }
-    // The rest of a long line comes in the next turn, so that nobody waits for it.
-    if (more && gone.length > 0) this.wake()
+    // The rest of a long line comes in the next turn, so that nobody waits for it, and nobody in it is forgotten.
+    if (!more) this.#asked.clear()
+    if (more || this.#changed) this.#goOn()
   }
 
   #watch(until: EpochMs): void {

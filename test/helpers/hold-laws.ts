@@ -213,4 +213,32 @@ export const holdLaws = (t: Test): void => {
       'all ends were reached',
     )
   })
+
+  t.test('the room: who stands behind hundreds that can not go is asked all the same', async (t) => {
+    const { room, ended, turn } = roomOf()
+    let asked = 0
+    for (let n = 0; n < 300; n++) {
+      const held: Named = {
+        ...waiting('one', n),
+        ...{ id: `r${n}`, class: 'chat', bytes: 1, since: 0, until: 5_000 },
+        again: () => {
+          asked += 1
+          return n === 299 ? ANSWER('last') : undefined
+        },
+        last: () => ANSWER('late'),
+        done: () => {},
+      }
+      room.add(held)
+    }
+    room.wake()
+    room.wake()
+    turn()
+    t.strictSame(ended, [['r299', 'released', 0]])
+    t.equal(asked, 300, 'each of them once')
+    room.wake()
+    turn()
+    t.equal(asked, 599, 'and once more after the next change')
+    room.stop()
+    t.equal(room.size, 0)
+  })
 }
