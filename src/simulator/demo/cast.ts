@@ -101,7 +101,8 @@ export const CALLERS = {
   chatUk: callerOf('chat bound to the UK', 'uk'),
   chatAe: callerOf('chat bound to the Emirates', 'ae', { 'x-region': 'MEA' }),
   chatCh: callerOf('chat bound to Switzerland', 'ch'),
-  job: callerOf('a batch job', 'emea', { 'x-workload-class': 'batch-inference' }),
+  // A job that asks for no price: this story is told at all hours.
+  job: callerOf('a job', 'emea', { 'x-workload-class': 'preprocessing' }),
   summaries: callerOf('summaries in the background', 'eu', { 'x-workload-class': 'summarisation' }),
   training: jobOf('a training job that says nothing of its needs', { 'x-workload-class': 'training' }),
   largeTraining: jobOf('a training job of 2.5 MW', { 'x-workload-class': 'training', 'x-hubward-needs': 'mw=2.5' }),
