@@ -77,6 +77,15 @@ export type Step =
       readonly failing?: string
       readonly withinMs: number
     }
+  /** Waits until a number of hubward's has grown by so much since the chapter began; itself a row of the table. */
+  | {
+      readonly do: 'until-counted'
+      readonly what: string
+      readonly metric: string
+      readonly labels: Readonly<Record<string, string>>
+      readonly min: number
+      readonly withinMs: number
+    }
   /** Steady traffic from now on, until `halt`. */
   | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
   | { readonly do: 'halt'; readonly steady: string }
@@ -89,6 +98,15 @@ export type Step =
       readonly what: string
       readonly expected: string
       readonly holds: (seen: PlantSeen) => boolean
+      readonly withinMs: number
+    }
+  /** Waits until a number of hubward's, summed over the series with these labels, is at least that; itself a row. */
+  | {
+      readonly do: 'count'
+      readonly what: string
+      readonly metric: string
+      readonly labels: Readonly<Record<string, string>>
+      readonly min: number
       readonly withinMs: number
     }
   /** The grid asks for that share less, so many times; themselves rows of the table. */

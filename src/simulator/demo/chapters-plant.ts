@@ -166,20 +166,17 @@ export const PLANT_CHAPTERS: readonly Chapter[] = [
     title: 'A temperature sensor lies: what it says is refused, counted, and not followed',
     do: [
       told('fra', { do: 'meter', name: 'cdu-1/supply_c', fault: 'spike', by: 60 }),
+      {
+        ...{ do: 'count', what: 'its readings are refused and counted', min: 1, withinMs: 10_000 },
+        metric: 'hubward_samples_refused_total',
+        labels: { why: 'absurd' },
+      },
       untilIs('tuning', 'tuning', 'fine-tuning stays', { status: 200, site: 'fra', reason: 'first-choice' }),
       send('more', 'tuning', 8),
       told('fra', { do: 'well' }),
       told('fra', { do: 'end-all' }),
     ],
-    expect: [
-      {
-        what: 'its readings are refused and counted',
-        metric: 'hubward_samples_refused_total',
-        labels: { why: 'absurd' },
-        min: 1,
-      },
-      { what: 'no job followed it', count: 'more', match: { status: 200, site: 'ams' }, max: 0 },
-    ],
+    expect: [{ what: 'no job followed it', count: 'more', match: { status: 200, site: 'ams' }, max: 0 }],
   },
   {
     id: 'grid',

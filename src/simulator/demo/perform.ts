@@ -59,6 +59,8 @@ export class Performance {
   #seen: Record<string, readonly ChatSeen[]> = {}
   #moments: Record<string, number> = {}
   #count = 0
+  /** hubward's numbers when the chapter began. */
+  #before: Numbers | undefined
 
   constructor(stage: Stage, story: Story) {
     this.#stage = stage
@@ -73,6 +75,7 @@ export class Performance {
     this.#moments = {}
     const began = epochNow()
     const [before, numbersBefore] = await Promise.all([this.#arrivals(), this.#numbers()])
+    this.#before = numbersBefore
     for (const step of chapter.do) await this.#step(step)
     const [after, numbersAfter] = await Promise.all([this.#arrivals(), this.#numbers()])
     const arrived = Object.fromEntries(
@@ -151,6 +154,8 @@ export class Performance {
         return this.#until(step)
       case 'await':
         return this.#await(step)
+      case 'until-counted':
+        return this.#untilCounted(step)
       case 'steady':
         this.#steady.set(
           step.as,
@@ -169,6 +174,8 @@ export class Performance {
         return
       case 'plant-until':
         return this.#plantUntil(step)
+      case 'count':
+        return this.#counted(step)
       case 'shed':
         return this.#shed(step)
       case 'drain':
@@ -226,6 +233,22 @@ export class Performance {
     })
   }
 
+  async #untilCounted(step: Extract<Step, { do: 'until-counted' }>): Promise<void> {
+    const { what, metric, labels, min, withinMs } = step
+    const from = this.#clock.now()
+    const grown = async (): Promise<number> => {
+      const now = await this.#numbers()
+      return now === undefined ? 0 : now(metric, labels) - (this.#before?.(metric, labels) ?? 0)
+    }
+    let seen = await grown()
+    while (seen < min && this.#clock.now() - from < withinMs) {
+      await new Promise<void>((resolve) => void this.#clock.after(100, resolve))
+      seen = await grown()
+    }
+    const when = `${((this.#clock.now() - from) / 1_000).toFixed(1)} s`
+    this.#story.row({ what, expected: `at least ${min}`, seen: `${seen} by ${metric}, after ${when}`, ok: seen >= min })
+  }
+
   async #plantUntil({ site, what, expected, holds, withinMs }: Extract<Step, { do: 'plant-until' }>): Promise<void> {
     const from = this.#clock.now()
     let seen = await this.#stage.plantSeen?.(site)
@@ -236,6 +259,23 @@ export class Performance {
     const ok = seen !== undefined && holds(seen)
     const when = `${((this.#clock.now() - from) / 1_000).toFixed(1)} s`
     this.#story.row({ what, expected, seen: seen === undefined ? 'no plant' : `${plantText(seen)}, after ${when}`, ok })
+  }
+
+  async #counted({ what, metric, labels, min, withinMs }: Extract<Step, { do: 'count' }>): Promise<void> {
+    const from = this.#clock.now()
+    const look = async (): Promise<number | undefined> => (await this.#numbers())?.(metric, labels)
+    let seen = await look()
+    while ((seen ?? 0) < min && this.#clock.now() - from < withinMs) {
+      await new Promise<void>((resolve) => void this.#clock.after(100, resolve))
+      seen = await look()
+    }
+    const ok = (seen ?? 0) >= min
+    this.#story.row({
+      what,
+      expected: `at least ${min}`,
+      seen: seen === undefined ? 'nobody says' : `${seen} by ${metric}`,
+      ok,
+    })
   }
 
   /** The grid asks for less, again and again: how long until the modelled site draws no more than that. */
@@ -265,6 +305,7 @@ export class Performance {
       else missed += 1
       await asked
       await this.#stage.plant?.(site, { do: 'grid' })
+      if (round === times - 1) break
       const back = this.#clock.now()
       while (
         (await this.#stage.plantSeen?.(site))!.drawMw < full.drawMw * 0.99 &&

@@ -20,19 +20,22 @@ const report = async (
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body), signal })
     await answer.body?.cancel()
+    // What hubward does not know any more is over for it as well.
+    if (!answer.ok && answer.status !== 404) throw new Error(`${url} answered ${answer.status}`)
   }
   for (const { id } of jobs) {
     const job = plant.jobs.get(id)
     const before = said.get(id)
     if (job === undefined && before !== undefined) {
-      said.delete(id)
+      // Forgotten only once it is heard, or what it holds would be held for hours.
       await tell(id, 'ended', {})
+      said.delete(id)
     }
     if (job === undefined) continue
     if (before === undefined) said.set(id, 'begun')
     if (before === 'running' || job.drawMw < job.mw * 0.99) continue
-    said.set(id, 'running')
     await tell(id, 'running', { drawMw: job.mw })
+    said.set(id, 'running')
   }
 }
 
