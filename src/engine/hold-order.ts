@@ -7,18 +7,30 @@ export interface Waiting {
   readonly tenant: string
   /** When an answer is of no use any more; the earliest of a tenant goes first. */
   readonly deadline: EpochMs
-  /** What serving it costs, in tokens as far as they are known: a tenant with long prompts does not get more for it. */
+  /**
+   * What serving it costs, in tokens as far as they are known: a tenant with long prompts does not get more for it. Past
+   * COST_MAX it counts as that.
+   */
   readonly cost: number
 }
 
 /** What a tenant may spend in one turn, in tokens: an ordinary request or two. */
 export const QUANTUM = 4_096
+/**
+ * What one request counts for at most: 32 turns, the whole context of a usual model. The cost may be a client's word, and
+ * without a bound one who asks for an answer of 1e300 tokens would have us save up for it for ever.
+ */
+const COST_MAX = 32 * QUANTUM
+
+const costOf = ({ cost }: Waiting): number => (cost < COST_MAX ? cost : COST_MAX)
 
 interface Line<T extends Waiting> {
   readonly tenant: string
   /** Earliest deadline first; equal ones as they came. */
   readonly waiting: T[]
   deficit: number
+  /** The most that one of it has cost: nobody saves up for more. */
+  largest: number
 }
 
 /**
@@ -40,12 +52,13 @@ export class HoldOrder<T extends Waiting> {
     const lane = this.#lane(one)
     let line = lane.find(({ tenant }) => tenant === one.tenant)
     if (line === undefined) {
-      line = { tenant: one.tenant, waiting: [], deficit: 0 }
+      line = { tenant: one.tenant, waiting: [], deficit: 0, largest: 0 }
       lane.push(line)
     }
     let at = line.waiting.length
     while (at > 0 && line.waiting[at - 1]!.deadline > one.deadline) at -= 1
     line.waiting.splice(at, 0, one)
+    line.largest = Math.max(line.largest, costOf(one))
     this.#size += 1
   }
 
@@ -76,8 +89,11 @@ export class HoldOrder<T extends Waiting> {
         const line = lane.shift()!
         line.deficit += QUANTUM
         let moved = false
-        for (const one of line.waiting.filter((each) => !asked.has(each))) {
-          if (one.cost > line.deficit) {
+        for (let at = 0; at < line.waiting.length; at++) {
+          const one = line.waiting[at]!
+          if (asked.has(one)) continue
+          const cost = costOf(one)
+          if (cost > line.deficit) {
             moved = true
             break
           }
@@ -89,8 +105,8 @@ export class HoldOrder<T extends Waiting> {
             return gone
           }
           if (verdict === 'stay') continue
-          line.deficit -= one.cost
-          line.waiting.splice(line.waiting.indexOf(one), 1)
+          line.deficit -= cost
+          line.waiting.splice(at, 1)
           this.#size -= 1
           gone.push(one)
           moved = true
@@ -99,7 +115,7 @@ export class HoldOrder<T extends Waiting> {
         idle = moved ? 0 : idle + 1
         if (line.waiting.length > 0) {
           // Who is asked and cannot go does not save up without end.
-          line.deficit = Math.min(line.deficit, QUANTUM + Math.max(...line.waiting.map(({ cost }) => cost)))
+          line.deficit = Math.min(line.deficit, QUANTUM + line.largest)
           lane.push(line)
         }
       }

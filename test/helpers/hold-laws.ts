@@ -116,6 +116,17 @@ export const holdLaws = (t: Test): void => {
     },
   )
 
+  t.test('held requests: a cost beyond all measure is waited for no longer than a long one', async (t) => {
+    for (const cost of [1e9, Number.MAX_VALUE, Number.POSITIVE_INFINITY]) {
+      const order = new HoldOrder<Waiting & { readonly name: string }>()
+      order.add({ ...waiting('a', 1, { cost }), name: 'endless' })
+      for (let n = 0; n < 40; n++) order.add({ ...waiting('b', n), name: `b${n}` })
+      const gone = order.release(() => 'go').map(({ name }) => name)
+      t.equal(gone.indexOf('endless'), 31, 'it has its turn after 32 rounds, as a whole context would')
+      t.equal(gone.length, 41)
+    }
+  })
+
   t.test('held requests: no tenant starves beside one that floods', async (t) => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: QUANTUM }), (mine, cost) => {
