@@ -63,5 +63,8 @@ export const lineOf = (cell: TrendCell | null | undefined): Line | undefined => 
 export const reaches = (line: Line, value: number, horizonMs: number): { ms: number; errorMs: number } | undefined => {
   const ms = ((value - line.value) / line.slope) * 1_000
   if (!Number.isFinite(ms) || ms < 0 || ms > horizonMs) return undefined
-  return { ms, errorMs: Math.min(horizonMs, (line.deviation / Math.abs(line.slope)) * 1_000) }
+  return {
+    ms: Math.round(ms),
+    errorMs: Math.min(horizonMs, Math.ceil((line.deviation / Math.abs(line.slope)) * 1_000)),
+  }
 }
