@@ -2,7 +2,6 @@ import { randomFillSync } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { decide } from '../engine/decide.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
-import { roomAt } from '../engine/room.ts'
 import type { AnswerExtras } from '../envoy/answer.ts'
 import type { Asked, Judged } from '../envoy/serving.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -18,6 +17,7 @@ import { issueSession } from '../request/session-token.ts'
 import type { SigningKeys } from '../request/signing-keys.ts'
 import { observeFreshness } from './freshness.ts'
 import type { HoldingRoom } from './hold.ts'
+import { createRoomLeft } from './hold-room-left.ts'
 import type { LiveTally } from './tally.ts'
 
 /** What one decision was made of, until its record is written. */
@@ -172,6 +172,7 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Ask
   const { clock, current, readFacts, metrics, room } = parts
   const draw = seeds()
   const conclude = concluder(parts)
+  const roomLeft = createRoomLeft(parts.tally)
   return (view, asked) => {
     if (current().data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
     const now = clock.now()
@@ -222,7 +223,7 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Ask
               const { decided: again, seen, at } = judgedAt(offered)
               if (again.action !== 'route' && again.action !== 'degrade') return undefined
               const policy = again.policy === null ? undefined : seen.programs.policies.get(again.policy)
-              if (again.target !== undefined && roomAt(seen, policy, again.target, parts.tally) <= 0) return undefined
+              if (again.target !== undefined && roomLeft(seen, policy, again.target) <= 0) return undefined
               return sent(offered, again, seen, at, at - now)
             },
             last: () => {

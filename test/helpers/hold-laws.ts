@@ -4,6 +4,8 @@ import { HoldOrder, QUANTUM, type Waiting } from '../../src/engine/hold-order.ts
 import type { Judged } from '../../src/envoy/serving.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import { type Held, HoldingRoom, type HoldOutcome } from '../../src/sidecar/hold.ts'
+import { createRoomLeft } from '../../src/sidecar/hold-room-left.ts'
+import { max, policy, site, World } from './world.ts'
 
 const waiting = (tenant: string, deadline: number, over: Partial<Waiting> = {}): Waiting => ({
   tenant,
@@ -252,4 +254,47 @@ export const holdLaws = (t: Test): void => {
     room.stop()
     t.equal(room.size, 0)
   })
+
+  t.test(
+    'the room: no more are let go than the newest measurement leaves room for, whichever feed made it',
+    async (t) => {
+      for (const told of [true, false]) {
+        const world = new World({
+          sites: [site('ams')],
+          policies: [policy([['ams']], { signals: { 'queue.depth': max(40) } })],
+        })
+        const roomLeft = createRoomLeft(world.tally)
+        const sent = () => world.tally.dispatched['ams/default'] ?? 0
+        const measure = (depth: number) =>
+          world.samples({ ams: { 'queue.depth': depth } }, told ? { dispatchedBefore: sent() } : {})
+        const letGo = () => {
+          let gone = 0
+          const program = world.snapshot.programs.policies.values().next().value
+          while (gone < 100 && roomLeft(world.snapshot, program, 'ams/default') > 0) {
+            world.tally.dispatched['ams/default'] = sent() + 1
+            gone += 1
+          }
+          return gone
+        }
+        measure(38)
+        t.equal(letGo(), 2, 'two below the limit')
+        t.equal(letGo(), 0, 'and none more on the same measurement')
+        world.now += 1_000
+        measure(40)
+        t.equal(letGo(), 1, 'one on a new one that is at its limit')
+      }
+      const world = new World({ sites: [site('ams', { pool: { capacity: 3 } })], policies: [policy([['ams']])] })
+      const roomLeft = createRoomLeft(world.tally)
+      for (const _ of [1, 2]) {
+        world.now += 1_000
+        world.samples({})
+        let gone = 0
+        while (gone < 100 && roomLeft(world.snapshot, undefined, 'ams/default') > 0) {
+          world.tally.dispatched['ams/default'] = (world.tally.dispatched['ams/default'] ?? 0) + 1
+          gone += 1
+        }
+        t.equal(gone, 3, 'where nothing is measured, its capacity with each change')
+      }
+    },
+  )
 }
