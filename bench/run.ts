@@ -54,7 +54,7 @@ Memory after 1,000,000 decisions, collected, less before: ${engine.grownBytes} b
 
 ## A second of telemetry
 
-Twenty signals of every site each second, four of them by coolant loop, in twenty batches as the inbox hands them over, and one tick: what \`fold\` takes of that second in total, and its longest single change. Targets at 1,000 sites: 20 ms in total, no pause over 10 ms.
+Twenty signals of every site each second, four of them by coolant loop, in twenty batches as the inbox hands them over, and one tick: the CPU that \`fold\` takes of that second, and its longest single change by the clock. Targets at 1,000 sites: 20 ms in total, no pause over 10 ms.
 
 ${table(
   ['sites', 'signals', 'total p50 ms', 'total p99 ms', 'longest change ms'],

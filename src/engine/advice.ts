@@ -216,7 +216,7 @@ const notAdmitted = (scene: Scene, target: TargetProgram): Trouble | undefined =
     return {
       reason: 'readiness',
       because,
-      deadline: crossing(lineOf(data.trends[signal]?.[target.index]), red, at),
+      deadline: crossing(lineOf(data.trends[signal]?.[target.index]), red),
       red: { signal, op: red.op, limit: red.limit },
     }
   }
@@ -227,11 +227,9 @@ const notAdmitted = (scene: Scene, target: TargetProgram): Trouble | undefined =
 const crossing = (
   line: Line | undefined,
   { op, limit }: { readonly op: 'min' | 'max'; readonly limit: number },
-  at: EpochMs,
 ): EpochMs | null => {
   if (line === undefined || line.slope < 0 !== (op === 'min')) return null
-  const way = reaches(line, limit, TREND_MS_MAX)
-  return way === undefined ? null : at + Math.round(way.ms)
+  return reaches(line, limit, TREND_MS_MAX)?.at ?? null
 }
 
 /** Signals that nobody knows any more, where the class waits then. */

@@ -52,6 +52,9 @@ const owned = <Name extends 'count' | 'dispatchedBefore' | 'source' | 'until' | 
   return column[name]
 }
 
+/** How often the way of power and cooling is noted: plant moves in minutes. */
+const FOLLOWED_MS = 2_000
+
 /** How fast the noise measure follows, by sample: about the last twenty count. */
 const NOISE_WEIGHT = 0.1
 
@@ -199,6 +202,8 @@ export class Batch {
   }
 
   #follow(signal: string, index: number, value: number, at: EpochMs): void {
+    const known = (this.#trends.get(signal) ?? this.data.trends[signal])?.[index]
+    if (known !== undefined && known !== null && at >= known.at && at - known.at < FOLLOWED_MS) return
     let cells = this.#trends.get(signal)
     if (cells === undefined) {
       cells = this.data.trends[signal]?.slice() ?? new Array<TrendCell | null>(this.data.targets.length).fill(null)

@@ -240,11 +240,15 @@ function* waysOf(loop: CoolantLoop, spoken: SpokenOfSite, factor: number): Gener
 
 const clampPct = (value: number): number => Math.max(-100, Math.min(100, value))
 
+/** Signals of which several places speak and that have no age of their own: what they say ends by itself, if at all. */
+const EVENTS = [...PLACED].filter((signal) => signalOf(signal)?.staleAfterMs === undefined)
+
 /** What has been said without what has run out: events of the grid end by themselves. The same object where nothing has. */
 export const unexpired = (spoken: SpokenOfSite, now: EpochMs): SpokenOfSite => {
   let kept: Record<string, Readonly<Record<string, Spoken>>> | undefined
-  for (const [signal, places] of Object.entries(spoken)) {
-    if (signalOf(signal)?.staleAfterMs !== undefined) continue
+  for (const signal of EVENTS) {
+    const places = spoken[signal]
+    if (places === undefined) continue
     const left = Object.entries(places).filter(([, said]) => said.until === undefined || said.until > now)
     if (left.length === Object.keys(places).length) continue
     kept ??= { ...spoken }

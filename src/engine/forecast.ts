@@ -84,8 +84,8 @@ const fitOf = (scene: Scene, policy: PolicyProgram, target: TargetProgram): Fit 
     const held = column!.value[target.index]! - value
     const reach = line === undefined ? undefined : reaches(line, need.limit + held, HORIZON_MS)
     if (reach === undefined) return { at: null, errorMs: null, waitsFor: need.signal }
-    if (now + reach.ms > from) {
-      from = now + reach.ms
+    if (reach.at > from) {
+      from = reach.at
       waitsFor = need.signal
     }
     errorMs = Math.max(errorMs ?? 0, reach.errorMs)

@@ -41,6 +41,8 @@ export const follow = (before: TrendCell | null | undefined, value: number, at: 
 
 /** A line: its value at the newest sample, its slope by second, and how far samples lie from it. */
 export interface Line {
+  /** When the newest sample of it was measured. */
+  readonly at: EpochMs
   readonly value: number
   readonly slope: number
   readonly deviation: number
@@ -56,15 +58,15 @@ export const lineOf = (cell: TrendCell | null | undefined): Line | undefined => 
   const slope = (w * xy - x * y) / spread
   const value = (y - slope * x) / w
   const rest = Math.max(0, (yy - value * y - slope * xy) / w)
-  return { value, slope, deviation: Math.sqrt(rest) }
+  return { at: cell.at, value, slope, deviation: Math.sqrt(rest) }
 }
 
-/** In how many milliseconds a line reaches a value, and how far off that may be; undefined: never, or not within the horizon. */
-export const reaches = (line: Line, value: number, horizonMs: number): { ms: number; errorMs: number } | undefined => {
+/** When a line reaches a value, and how far off that may be; undefined: never, or not within the horizon. */
+export const reaches = (line: Line, value: number, horizonMs: number): { at: EpochMs; errorMs: number } | undefined => {
   const ms = ((value - line.value) / line.slope) * 1_000
   if (!Number.isFinite(ms) || ms < 0 || ms > horizonMs) return undefined
   return {
-    ms: Math.round(ms),
+    at: line.at + Math.round(ms),
     errorMs: Math.min(horizonMs, Math.ceil((line.deviation / Math.abs(line.slope)) * 1_000)),
   }
 }

@@ -59,7 +59,7 @@ export const forecastLaws = (t: Test): void => {
       t.ok(Math.abs(line.slope + 0.1) < 1e-9, 'a tenth of a degree by second')
       t.ok(Math.abs(line.value - 6) < 1e-9)
       t.ok(line.deviation < 1e-6)
-      t.ok(Math.abs(reaches(line, 2, HOUR)!.ms - 40_000) < 1e-3, 'four degrees more take 40 s')
+      t.ok(Math.abs(reaches(line, 2, HOUR)!.at - line.at - 40_000) < 1e-3, 'four degrees more take 40 s')
       t.equal(reaches(line, 8, HOUR), undefined, 'it does not go back')
       t.equal(reaches(line, -1_000, HOUR), undefined, 'beyond the horizon a line says nothing')
       const noisy = through([10, 8.6, 8.3, 6.8, 6.2])!
