@@ -77,15 +77,6 @@ export type Step =
       readonly failing?: string
       readonly withinMs: number
     }
-  /** Waits until a number of hubward's has grown by so much since the chapter began; itself a row of the table. */
-  | {
-      readonly do: 'until-counted'
-      readonly what: string
-      readonly metric: string
-      readonly labels: Readonly<Record<string, string>>
-      readonly min: number
-      readonly withinMs: number
-    }
   /** Steady traffic from now on, until `halt`. */
   | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
   | { readonly do: 'halt'; readonly steady: string }
@@ -100,7 +91,7 @@ export type Step =
       readonly holds: (seen: PlantSeen) => boolean
       readonly withinMs: number
     }
-  /** Waits until a number of hubward's, summed over the series with these labels, is at least that; itself a row. */
+  /** Waits until a number of hubward's, summed over the series with these labels, grew by so much in this chapter; a row. */
   | {
       readonly do: 'count'
       readonly what: string

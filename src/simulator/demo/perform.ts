@@ -154,8 +154,6 @@ export class Performance {
         return this.#until(step)
       case 'await':
         return this.#await(step)
-      case 'until-counted':
-        return this.#untilCounted(step)
       case 'steady':
         this.#steady.set(
           step.as,
@@ -233,22 +231,6 @@ export class Performance {
     })
   }
 
-  async #untilCounted(step: Extract<Step, { do: 'until-counted' }>): Promise<void> {
-    const { what, metric, labels, min, withinMs } = step
-    const from = this.#clock.now()
-    const grown = async (): Promise<number> => {
-      const now = await this.#numbers()
-      return now === undefined ? 0 : now(metric, labels) - (this.#before?.(metric, labels) ?? 0)
-    }
-    let seen = await grown()
-    while (seen < min && this.#clock.now() - from < withinMs) {
-      await new Promise<void>((resolve) => void this.#clock.after(100, resolve))
-      seen = await grown()
-    }
-    const when = `${((this.#clock.now() - from) / 1_000).toFixed(1)} s`
-    this.#story.row({ what, expected: `at least ${min}`, seen: `${seen} by ${metric}, after ${when}`, ok: seen >= min })
-  }
-
   async #plantUntil({ site, what, expected, holds, withinMs }: Extract<Step, { do: 'plant-until' }>): Promise<void> {
     const from = this.#clock.now()
     let seen = await this.#stage.plantSeen?.(site)
@@ -263,7 +245,10 @@ export class Performance {
 
   async #counted({ what, metric, labels, min, withinMs }: Extract<Step, { do: 'count' }>): Promise<void> {
     const from = this.#clock.now()
-    const look = async (): Promise<number | undefined> => (await this.#numbers())?.(metric, labels)
+    const look = async (): Promise<number | undefined> => {
+      const now = (await this.#numbers())?.(metric, labels)
+      return now === undefined ? undefined : now - (this.#before?.(metric, labels) ?? 0)
+    }
     let seen = await look()
     while ((seen ?? 0) < min && this.#clock.now() - from < withinMs) {
       await new Promise<void>((resolve) => void this.#clock.after(100, resolve))
