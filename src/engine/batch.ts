@@ -27,26 +27,20 @@ interface Slot {
   readonly column: Draft<Column>
   readonly gates: { readonly key: string; readonly spec: GateSpec; row: GateRow | undefined; isDraft: boolean }[]
   readonly helds: { readonly key: string; column: HeldColumn; isDraft: boolean }[]
+  readonly owns: Record<Lent, boolean>
   readonly countMin: number | undefined
   readonly ageMs: number
   readonly mayBeRed: boolean
   readonly isTrended: boolean
 }
 
-const shared = new WeakMap<Draft<Column>, Set<string>>()
+/** The lists of a column that a batch copies only when something else is to be written to them. */
+type Lent = 'count' | 'dispatchedBefore' | 'source' | 'until' | 'noise'
 
 /** The list of a column to be written to: copied at the first time. */
-const owned = <Name extends 'count' | 'dispatchedBefore' | 'source' | 'until' | 'noise'>(
-  column: Draft<Column>,
-  name: Name,
-): Draft<Column>[Name] => {
-  let mine = shared.get(column)
-  if (mine === undefined) {
-    mine = new Set()
-    shared.set(column, mine)
-  }
-  if (!mine.has(name)) {
-    mine.add(name)
+const owned = <Name extends Lent>({ column, owns }: Slot, name: Name): Draft<Column>[Name] => {
+  if (!owns[name]) {
+    owns[name] = true
     ;(column as Record<string, unknown>)[name] = column[name].slice()
   }
   return column[name]
@@ -94,9 +88,10 @@ export class Batch {
 
   /** Takes a value back that has run out: the signal is missing there, and red by it no more. */
   forget(signal: string, index: number): void {
-    const { column } = this.#slot(signal, signal)
+    const slot = this.#slot(signal, signal)
+    const { column } = slot
     column.at[index] = 0
-    if (column.until[index] !== 0) owned(column, 'until')[index] = 0
+    if (column.until[index] !== 0) owned(slot, 'until')[index] = 0
     this.#red(signal, index, undefined)
   }
 
@@ -109,16 +104,16 @@ export class Batch {
     const before = column.at[index]!
     if (before > 0) {
       const moved = NOISE_WEIGHT * (Math.abs(value - column.value[index]!) - column.noise[index]!)
-      if (moved !== 0) owned(column, 'noise')[index]! += moved
+      if (moved !== 0) owned(slot, 'noise')[index]! += moved
     }
     column.value[index] = value
     column.at[index] = at
     // The rest is nearly always what it was: a list that nothing is written to is shared with the snapshot before.
-    if (column.count[index] !== count) owned(column, 'count')[index] = count
+    if (column.count[index] !== count) owned(slot, 'count')[index] = count
     if (column.dispatchedBefore[index] !== incoming.dispatchedBefore)
-      owned(column, 'dispatchedBefore')[index] = incoming.dispatchedBefore
-    if (column.source[index] !== incoming.source) owned(column, 'source')[index] = incoming.source
-    if (column.until[index] !== incoming.until) owned(column, 'until')[index] = incoming.until
+      owned(slot, 'dispatchedBefore')[index] = incoming.dispatchedBefore
+    if (column.source[index] !== incoming.source) owned(slot, 'source')[index] = incoming.source
+    if (column.until[index] !== incoming.until) owned(slot, 'until')[index] = incoming.until
     const insufficient = slot.countMin !== undefined && count >= 0 && count < slot.countMin
     for (const gate of slot.gates) {
       const { row, spec } = gate
@@ -192,6 +187,7 @@ export class Batch {
               column: data.held[name]!,
               isDraft: false,
             })),
+      owns: { count: false, dispatchedBefore: false, source: false, until: false, noise: false },
       countMin: signalOf(signal)?.countMin,
       ageMs: foldAgeMs(signal),
       isTrended: model === undefined && TRENDED.has(signal),
