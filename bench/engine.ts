@@ -79,6 +79,8 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
   ),
   factSources: [],
   readiness: [],
+  cohorts: [],
+  rollouts: [],
   tests: [],
 })
 

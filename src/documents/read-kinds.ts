@@ -43,6 +43,8 @@ export function joinSets(sets: readonly DocumentSet[]): DocumentSet {
     factSources: sets.flatMap((set) => set.factSources),
     // A set that was kept on disk by an earlier hubward has none.
     readiness: sets.flatMap((set) => set.readiness ?? []),
+    cohorts: sets.flatMap((set) => set.cohorts ?? []),
+    rollouts: sets.flatMap((set) => set.rollouts ?? []),
     tests: sets.flatMap((set) => set.tests),
   }
 }

@@ -56,6 +56,8 @@ class Reading {
     policies: [],
     factSources: [],
     readiness: [],
+    cohorts: [],
+    rollouts: [],
     tests: [],
   }
   readonly #reports = new Map<object, Report>()

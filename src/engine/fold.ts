@@ -4,6 +4,8 @@ import type { EpochMs } from '../model/names.ts'
 import type { Override } from '../model/override.ts'
 import type { CompileCondition, SnapshotData, SourceState } from '../model/snapshot.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
+import { foldFlags, hearFlags } from './fold-flags.ts'
+import { foldRollouts } from './fold-rollouts.ts'
 import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
 import { drawReservation, endReservation, makeReservation, passTime, restoreReservations } from './pass-time.ts'
@@ -27,6 +29,9 @@ export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
       sources: {},
       sets: {},
       overrideSets: {},
+      flagSets: {},
+      rollouts: {},
+      retained: [],
       inForce: [],
       targets: [],
       columns: {},
@@ -99,6 +104,20 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
         events,
       )
     }
+    case 'flags-refused':
+      events.push({ kind: change.kind, at, source: change.source, version: change.version, problems: change.problems })
+      return { programs, data: { ...data, sources: refused(data, change, at) } }
+    case 'flags-accepted': {
+      const after = foldFlags(snapshot, change, at, events)
+      const sources = accepted(data, 'flags', change, change.version, at, change.fromDisk ?? false)
+      return { programs: after.programs, data: { ...after.data, sources } }
+    }
+    case 'flags-heard':
+      return { programs, data: hearFlags(data, change.source, at, events) }
+    case 'rollouts-restored':
+    case 'rollout-ordered':
+    case 'arms-measured':
+      return foldRollouts(snapshot, change, at, events)
     case 'samples-arrived':
       return {
         programs,
@@ -193,13 +212,19 @@ const accepted = (
   },
 })
 
+const REFUSED_KINDS = {
+  'documents-refused': 'documents',
+  'overrides-refused': 'overrides',
+  'flags-refused': 'flags',
+} as const
+
 const refused = (
   data: SnapshotData,
-  change: Extract<Change, { kind: 'documents-refused' | 'overrides-refused' }>,
+  change: Extract<Change, { kind: 'documents-refused' | 'overrides-refused' | 'flags-refused' }>,
   at: EpochMs,
 ): SnapshotData['sources'] => {
   const known = data.sources[change.source]
-  const kind = change.kind === 'documents-refused' ? 'documents' : 'overrides'
+  const kind = REFUSED_KINDS[change.kind]
   const before: SourceState = known ?? {
     name: change.source,
     kind,

@@ -2,13 +2,6 @@ import type { Facts } from '../model/facts.ts'
 import type { ClassProgram, PolicyProgram } from './programs.ts'
 
 /**
- * The layers in which flags speak, strongest first. Flags name a policy version, an overlay or an action; until there
- * are flags the class's own policy is in force, and `layers` of a decision stays empty.
- * @public
- */
-export const LAYERS = ['kill-switch', 'incident', 'rollout', 'preference'] as const
-
-/**
  * Step 2: the policy in force for a request. Among the newest versions of the class's policies the first one in order
  * of priority whose condition holds; undefined where none covers it.
  */

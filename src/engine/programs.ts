@@ -168,6 +168,14 @@ export const mergeSets = (sets: Readonly<Record<string, DocumentSet>>): Document
       (set) => set.readiness ?? [],
       (one) => one.metadata.name,
     ),
+    cohorts: pick(
+      (set) => set.cohorts ?? [],
+      (one) => one.metadata.name,
+    ),
+    rollouts: pick(
+      (set) => set.rollouts ?? [],
+      (one) => one.metadata.name,
+    ),
     tests: pick(
       (set) => set.tests,
       (one) => one.metadata.name,

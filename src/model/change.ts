@@ -1,8 +1,10 @@
-import type { DocumentSet } from './documents.ts'
-import type { ClusterName, EpochMs, SourceName } from './names.ts'
+import type { DocumentSet, Policy } from './documents.ts'
+import type { FlagSet } from './flag.ts'
+import type { ClusterName, EpochMs, RolloutName, SourceName } from './names.ts'
 import type { OverrideSet } from './override.ts'
 import type { Problem } from './problem.ts'
 import type { Reservation } from './reservation.ts'
+import type { ArmsReading, RolloutOrder, RolloutState } from './rollout.ts'
 import type { Heartbeat, Sample, Series } from './sample.ts'
 
 /** Everything that can alter the snapshot. Plain JSON; `at` is when it reached us. */
@@ -45,6 +47,47 @@ export type Change =
       readonly nonce: string
       readonly problems: readonly Problem[]
     }
+  /** A source's flags, read and checked; they replace what that source said before. */
+  | {
+      readonly kind: 'flags-accepted'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly set: FlagSet
+      readonly problems: readonly Problem[]
+      /** How long they are fresh after each sign of life, in ms; 0: for ever. */
+      readonly ttlMs: number
+      readonly whenStale: 'keep' | 'off'
+      readonly fromDisk?: boolean
+    }
+  /** A source's flags can't be used: its last good ones stay. */
+  | {
+      readonly kind: 'flags-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly nonce: string
+      readonly problems: readonly Problem[]
+    }
+  /** A source lives and has nothing new: its flags are fresh for another while. */
+  | { readonly kind: 'flags-heard'; readonly at: EpochMs; readonly source: SourceName }
+  /** What rollouts were at, and the policies that only flags still name, before a restart. */
+  | {
+      readonly kind: 'rollouts-restored'
+      readonly at: EpochMs
+      readonly rollouts: readonly RolloutState[]
+      readonly retained: readonly Policy[]
+    }
+  /** A person's word on a rollout. */
+  | {
+      readonly kind: 'rollout-ordered'
+      readonly at: EpochMs
+      readonly rollout: RolloutName
+      readonly order: RolloutOrder
+    }
+  /** What was measured of the arms of rollouts. */
+  | { readonly kind: 'arms-measured'; readonly at: EpochMs; readonly readings: readonly ArmsReading[] }
   | {
       readonly kind: 'samples-arrived'
       readonly at: EpochMs

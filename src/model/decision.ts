@@ -1,5 +1,7 @@
-import type { ClassName, ClusterName, EpochMs, PolicyRef, SourceName, TargetName } from './names.ts'
+import type { LayerTrace } from './flag.ts'
+import type { ClassName, ClusterName, EpochMs, PolicyRef, RolloutName, SourceName, TargetName } from './names.ts'
 import type { Constraint, Reason } from './reason.ts'
+import type { Arm } from './rollout.ts'
 
 /** One thing that kept a target from being chosen: the number, the limit in force, and how old the number was. */
 export interface Because {
@@ -64,11 +66,16 @@ export interface DecisionCommon {
   readonly policyHash: string | null
   /** The snapshot's revision. */
   readonly revision: number
-  /** Flags that had a say, the winner first; none until flags exist. */
-  readonly layers: readonly { readonly layer: string; readonly flag: string; readonly variant: string }[]
+  /** Flags that had a say, the winner first, then those that it shadowed. */
+  readonly layers: readonly LayerTrace[]
   /** The id of the override that had a say. */
   readonly override: string | null
-  readonly arm: string | null
+  /** The arm of the rollout that the request takes part in. */
+  readonly arm: Arm | null
+  /** The rollout of the arm. */
+  readonly rollout?: RolloutName
+  /** A tester's signed word forced a cohort or an arm: no measurement counts it. */
+  readonly forced?: true
   /** When the request's class is expected to fit, and how far off that may be. */
   readonly forecast?: Forecast
   /** What the caller could ask for instead, with better prospects: fewer accelerators. */

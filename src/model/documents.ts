@@ -2,6 +2,7 @@ import type { ActionSpec } from './action.ts'
 import type { Metadata } from './metadata.ts'
 import type { ClassName, EpochMs, PolicyRef, PoolName, ResidencyName, SiteName } from './names.ts'
 import type { ReadinessDocument } from './readiness.ts'
+import type { Rollout } from './rollout.ts'
 import type { Threshold } from './threshold.ts'
 
 /**
@@ -16,6 +17,9 @@ export interface DocumentSet {
   readonly factSources: readonly FactSources[]
   /** Sets that were kept on disk before there were any lack it. */
   readonly readiness: readonly ReadinessDocument[]
+  /** Sets that were kept on disk before there were any lack these two. */
+  readonly cohorts: readonly Cohort[]
+  readonly rollouts: readonly Rollout[]
   readonly tests: readonly PolicyTest[]
 }
 
@@ -27,6 +31,8 @@ export const EMPTY_SET: DocumentSet = {
   policies: [],
   factSources: [],
   readiness: [],
+  cohorts: [],
+  rollouts: [],
   tests: [],
 }
 
@@ -159,6 +165,21 @@ export interface WorkloadClass {
   /** Data and services that its work needs near, by the names under which sites hold them. */
   readonly near?: readonly string[]
   readonly session: { readonly lifeMs: number }
+  /** What its users are promised; burn rates and the locality objective are worked out of it. Absent: nothing. */
+  readonly slo?: Slo
+}
+
+/** What the users of a class are promised over a window. */
+export interface Slo {
+  /** The share of requests, in percent, that has to end well and in time. */
+  readonly objectivePct: number
+  /** In time: the first token, and the whole answer, within so many ms; absent: any time. */
+  readonly ttftMs?: number
+  readonly responseMs?: number
+  /** The window of the budget. */
+  readonly windowMs: number
+  /** The share, in percent, that the first choice should serve within so many ms to the first token. */
+  readonly locality?: { readonly objectivePct: number; readonly budgetMs: number }
 }
 
 /** One step of a band: it holds if the signal is at least `min` (or at most `max`); without a bound it always holds. */
@@ -187,6 +208,13 @@ export interface Timers {
   readonly failBackMs: number
   /** How long after a move away a voluntary move back waits at least. */
   readonly cooldownMs: number
+}
+
+/** A named part of all requests: `internal`, `premium`. Rollouts are shown to cohorts, flags can ask for them as `cohorts`. */
+export interface Cohort {
+  readonly metadata: Metadata
+  /** CEL over the request's facts. */
+  readonly when: string
 }
 
 /** Starting values; see docs/reference/policy.md for where they come from. */
@@ -227,6 +255,10 @@ export interface Policy {
     readonly rewriteBody: boolean
   }
   readonly otherwise: readonly ActionSpec[]
+  /** Which cohorts rollouts may take in; absent: none, and no rollout may touch the policy. `*`: everybody. */
+  readonly experiments?: { readonly cohorts: readonly string[] }
+  /** The policy of single tenants instead of this one; they take part in no rollout. */
+  readonly tenantOverrides?: Readonly<Record<string, PolicyRef>>
   /** sha256 over the normalised content, `sha256:…`. */
   readonly hash: string
 }

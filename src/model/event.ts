@@ -1,8 +1,9 @@
 import type { Because } from './decision.ts'
 import type { AdviceAction, AdviceReason } from './job.ts'
-import type { ClassName, EpochMs, SourceName, TargetName } from './names.ts'
+import type { ClassName, EpochMs, FlagKey, RolloutName, SourceName, TargetName } from './names.ts'
 import type { Problem } from './problem.ts'
 import type { ReadinessState } from './readiness.ts'
+import type { RolloutStatus } from './rollout.ts'
 import type { Dimension } from './signal-row.ts'
 
 /** A pool's health as operators name it. */
@@ -58,6 +59,48 @@ export type Event =
       readonly source: SourceName
       readonly version: string
       readonly problems: readonly Problem[]
+    }
+  | {
+      readonly kind: 'flags-accepted'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly added: readonly FlagKey[]
+      readonly changed: readonly FlagKey[]
+      readonly removed: readonly FlagKey[]
+      readonly warnings: readonly Problem[]
+      readonly fromDisk?: boolean
+    }
+  | {
+      readonly kind: 'flags-refused'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly version: string
+      readonly problems: readonly Problem[]
+    }
+  /** A source's flags have not been confirmed for longer than they may be, or are again. */
+  | {
+      readonly kind: 'flags-stale'
+      readonly at: EpochMs
+      readonly source: SourceName
+      readonly stale: boolean
+      readonly consequence: 'keep' | 'off'
+    }
+  /** A rollout goes on, stands, or has ended, by whom or by which numbers. */
+  | {
+      readonly kind: 'rollout-changed'
+      readonly at: EpochMs
+      readonly rollout: RolloutName
+      readonly flag: FlagKey
+      readonly from: RolloutStatus | 'new'
+      readonly to: RolloutStatus
+      readonly stage: string
+      readonly shareBp: number
+      /** `judge`, or who said so. */
+      readonly by: string
+      readonly cause: string
+      /** What the judge saw: e-values by test, units by arm, criteria with their bounds. */
+      readonly numbers: Readonly<Record<string, number | null>>
     }
   | {
       readonly kind: 'overrides-refused'

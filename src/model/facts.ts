@@ -1,4 +1,5 @@
 import type { ClassName, ClusterName, PolicyRef, TargetName } from './names.ts'
+import type { Arm } from './rollout.ts'
 
 /** What a fact can be. Lists are of strings. */
 export type FactValue = string | number | boolean | readonly string[]
@@ -52,6 +53,8 @@ export interface Facts {
   readonly followUp?: 'ask' | 'work'
   /** What a job says it needs: tightens the class's policy, never loosens it. */
   readonly needs?: JobNeeds
+  /** What a trusted tester's signed header asks for: to count as of a cohort, to be in an arm. */
+  readonly forced?: { readonly cohort?: string; readonly arm?: Arm }
   /**
    * `offered`: whoever asks can hold the request for a bounded time; `ended`: it has been held, and is to get what comes
    * after. Absent: it can't be held, and a hold counts as its next entry.

@@ -18,6 +18,10 @@ export type ClassName = Flavour<string, 'class'>
 export type ResidencyName = Flavour<string, 'residency'>
 /** A policy and its version, `name@version`: `emea-interactive@4`. */
 export type PolicyRef = Flavour<string, 'policy'>
+/** The key of a flag: `prefer-nearest-replica-emea`. */
+export type FlagKey = Flavour<string, 'flag'>
+/** The name of a Rollout document. */
+export type RolloutName = Flavour<string, 'rollout'>
 /** One place that changes come from, by its configured name: `policies`, `overrides`, `ams-vllm`. */
 export type SourceName = Flavour<string, 'source'>
 /** Milliseconds since the Unix epoch, UTC. */

@@ -1,10 +1,12 @@
-import type { DocumentSet } from './documents.ts'
+import type { DocumentSet, Policy } from './documents.ts'
 import type { HealthState } from './event.ts'
 import type { Facts } from './facts.ts'
-import type { ClusterName, EpochMs, SiteName, SourceName, TargetName } from './names.ts'
+import type { FlagSourceState } from './flag.ts'
+import type { ClusterName, EpochMs, RolloutName, SiteName, SourceName, TargetName } from './names.ts'
 import type { OverrideSet } from './override.ts'
 import type { Problem } from './problem.ts'
 import type { Reservation } from './reservation.ts'
+import type { RolloutState } from './rollout.ts'
 import type { Series } from './sample.ts'
 
 /** The newest values of one signal, by the index of the target. `at` 0 means: never measured. */
@@ -125,7 +127,7 @@ export interface HealthRow {
 /** What a source of documents or overrides last gave. */
 export interface SourceState {
   readonly name: SourceName
-  readonly kind: 'documents' | 'overrides'
+  readonly kind: 'documents' | 'overrides' | 'flags'
   readonly version: string
   readonly nonce: string
   readonly hash: string
@@ -147,6 +149,12 @@ export interface SnapshotData {
   readonly sources: Readonly<Record<SourceName, SourceState>>
   readonly sets: Readonly<Record<SourceName, DocumentSet>>
   readonly overrideSets: Readonly<Record<SourceName, OverrideSet>>
+  /** By source. */
+  readonly flagSets: Readonly<Record<SourceName, FlagSourceState>>
+  /** Every rollout that has begun, those whose document has gone included. */
+  readonly rollouts: Readonly<Record<RolloutName, RolloutState>>
+  /** Policies that no document has any more, kept because a flag names them. */
+  readonly retained: readonly Policy[]
   /** Ids of the overrides and maintenance windows in force when time last passed: their ends become events. */
   readonly inForce: readonly string[]
   /** All targets; every array of columns, gates and health follows this order. */

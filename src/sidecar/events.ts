@@ -13,9 +13,11 @@ export function countEvent(metrics: Metrics, event: Event): void {
       metrics.add('hubward_gate_transitions_total', 1, event.target, event.signal, event.to)
       break
     case 'documents-accepted':
+    case 'flags-accepted':
       metrics.add('hubward_source_changes_total', 1, event.source, 'accepted')
       break
     case 'documents-refused':
+    case 'flags-refused':
     case 'overrides-refused':
       metrics.add('hubward_source_changes_total', 1, event.source, 'refused')
       break
@@ -61,6 +63,7 @@ function lineOf(event: Event): Line {
       return { level: 'info', says: 'documents accepted', with: { source, version, fromDisk, ...counts, warnings } }
     }
     case 'documents-refused':
+    case 'flags-refused':
     case 'overrides-refused': {
       const { source, version } = event
       const problems = errorsFirst(event.problems).slice(0, PROBLEMS_SHOWN).map(problemText)
@@ -71,6 +74,36 @@ function lineOf(event: Event): Line {
         with: { source, version, problems, more },
       }
     }
+    case 'flags-accepted':
+      return {
+        level: event.fromDisk || event.warnings.length > 0 ? 'warn' : 'info',
+        says: event.fromDisk ? 'flags kept on disk are in force' : 'flags accepted',
+        with: {
+          source: event.source,
+          version: event.version,
+          added: event.added.length,
+          changed: event.changed.length,
+          removed: event.removed.length,
+          warnings: event.warnings.slice(0, PROBLEMS_SHOWN).map(problemText),
+        },
+      }
+    case 'flags-stale':
+      return event.stale
+        ? {
+            level: 'error',
+            says:
+              event.consequence === 'off'
+                ? 'flags are stale: all of them are off'
+                : 'flags are stale: the last values stay',
+            with: what,
+          }
+        : { level: 'info', says: 'flags are fresh again', with: what }
+    case 'rollout-changed':
+      return {
+        level: event.to === 'rolled-back' || event.to === 'aborted' ? 'warn' : 'info',
+        says: `rollout is ${event.to}`,
+        with: what,
+      }
     case 'override-started':
       return { level: 'warn', says: 'override in force', with: what }
     case 'override-ended':

@@ -93,6 +93,8 @@ export function emeaSet(ports: Readonly<Record<string, number>> = {}): DocumentS
       },
     ],
     readiness: [],
+    cohorts: [],
+    rollouts: [],
     tests: [],
   }
 }

@@ -111,6 +111,8 @@ export class World {
       policies: [],
       factSources: [],
       readiness: [],
+      cohorts: [],
+      rollouts: [],
       tests: [],
       ...set,
     }

@@ -44,6 +44,7 @@ const unitOf = (path: string): string => path.split('/')[1]!.replace(/\.ts$/, ''
 /** What the table's words for packages stand for. A word that is not here is the name of a package. */
 const MEANS: Readonly<Record<string, readonly string[]>> = {
   YAML: ['yaml'],
+  JsonLogic: ['json-logic-engine'],
   CEL: ['@marcbachmann/cel-js', 're2js'],
   clients: ['undici'],
   'schema validator': ['ajv', 'ajv-formats'],
