@@ -56,6 +56,8 @@ export interface Decided {
   readonly rollout: RolloutName | null
   /** A tester forced a cohort or arm: left out of every measurement of arms. */
   readonly forced: boolean
+  /** A hash of the session's key, by which the arm was chosen; absent: the request is of no session. */
+  readonly session?: number
   readonly tenant?: string
   readonly tier?: string
   readonly region?: string

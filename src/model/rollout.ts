@@ -40,6 +40,11 @@ export interface Guardrail {
   readonly event: BadEvent
   /** The ratio past which it is rolled back for certain, above 1. Promotion asks that it be refuted. */
   readonly ratioMax: number
+  /**
+   * So much of a share (0.005: half a point) may it be more at most: promotion also believes bounds on the difference
+   * that lie below, for events so rare that no ratio of them can be refuted. Absent: it asks for the ratio.
+   */
+  readonly differenceMax?: number
 }
 
 /** An absolute limit on the state of sites while the rollout runs, whatever the arm. */
@@ -53,12 +58,32 @@ export interface SiteLimit {
   readonly action: 'hold' | 'narrow' | 'rollback'
 }
 
+/** The pressure under which fewer requests take part: the share is halved, and comes back when it has gone. */
+export interface NarrowWhen {
+  /** `site` or `site/pool`; absent: every target of the treatment's ladder. */
+  readonly site?: string
+  readonly signal: string
+  readonly max?: number
+  readonly min?: number
+}
+
+/** What the business hopes for: a reported outcome, and which way is better. */
+export interface BusinessOutcome {
+  readonly outcome: string
+  readonly improve: 'higher' | 'lower'
+}
+
 /** A staged exposure of a flag's treatment, with what it is judged by. */
 export interface Rollout {
   readonly metadata: Metadata & { readonly description?: string }
   /** The flag that it drives, of the layer `rollout`. */
   readonly flag: FlagKey
   readonly class: ClassName
+  /**
+   * The policy version that the treatment names. It is held back from the moment that this document is there, whether
+   * the flag has been read yet or not. Absent: the treatment is an overlay.
+   */
+  readonly policy?: PolicyRef
   /** The flag's variants for the two arms. */
   readonly variants: Readonly<Record<Arm, string>>
   readonly unit: 'request' | 'job'
@@ -66,6 +91,9 @@ export interface Rollout {
   readonly success: readonly SuccessCriterion[]
   readonly guardrails: readonly Guardrail[]
   readonly siteLimits: readonly SiteLimit[]
+  readonly narrowWhen?: NarrowWhen
+  /** Judged like the rest; if none of them moves, the report says `operational only`. */
+  readonly business?: readonly BusinessOutcome[]
   /** Times in which no stage begins. */
   readonly freezeWindows: readonly { readonly from: EpochMs; readonly to: EpochMs; readonly reason: string }[]
   /** The chance of a false rollback that is accepted over the whole rollout, 0 to 1. */
@@ -123,9 +151,13 @@ export interface CriterionReading {
 /** What was measured of a rollout's arms since the last such reading, and where its criteria stand now. */
 export interface ArmsReading {
   readonly rollout: RolloutName
-  /** Counts since the last reading. */
+  /** Counts since the last reading, of requests decided since the present shares are in force. */
   readonly counts: Readonly<Record<Arm, ArmCount>>
-  /** Since its beginning. */
+  /** What was assigned by the hash since then: a session counts once. Absent: every unit was assigned by itself. */
+  readonly assigned?: Readonly<Record<Arm, number>>
+  /** Requests of the class since the last reading, those that take no part included. */
+  readonly classUnits?: number
+  /** Since the present shares are in force: arms that were counted at different times must not be compared. */
   readonly criteria: readonly CriterionReading[]
   /** Model artifacts seen by arm, as `model@revision`, sorted. */
   readonly artifacts: Readonly<Record<Arm, readonly string[]>>
@@ -162,6 +194,16 @@ export interface RolloutState {
   readonly order?: RolloutOrder
   /** How many more units of the scarcer arm are expected to be needed; null: not foreseeable. */
   readonly needed: number | null
+  /** Since when the present shares are in force; absent: since the stage began. */
+  readonly exposedAt?: EpochMs
+  /** Counted, and not yet weighed: a comparison needs units of both arms. */
+  readonly pending?: Readonly<Record<Arm, ArmCount>>
+  /** Requests of the class since the beginning, those that take no part included. */
+  readonly classUnits?: number
+  /** When it was last narrowed, or pressure was last seen while narrow. */
+  readonly narrowedAt?: EpochMs
+  /** Since when no document names it any more. */
+  readonly goneAt?: EpochMs
 }
 
 /** What a person says of a rollout. */
@@ -171,3 +213,52 @@ export interface RolloutOrder {
   readonly reason: string
   readonly at: EpochMs
 }
+
+/** A metric that the arms of a rollout can be compared by. */
+export interface RolloutMetricRow {
+  readonly unit: string
+  readonly worseWhen: 'higher' | 'lower'
+  readonly says: string
+}
+
+/** What arms can be compared by, beside `outcome.<name>`. To add one, add a row here and where outcomes are taken in. */
+export const ROLLOUT_METRICS = {
+  'response.p50_ms': { unit: 'ms', worseWhen: 'higher', says: 'the whole answer, median' },
+  'response.p95_ms': { unit: 'ms', worseWhen: 'higher', says: 'the whole answer, 95th percentile' },
+  'response.p99_ms': { unit: 'ms', worseWhen: 'higher', says: 'the whole answer, 99th percentile' },
+  'ttft.p50_ms': { unit: 'ms', worseWhen: 'higher', says: 'the first byte of the body, median' },
+  'ttft.p95_ms': { unit: 'ms', worseWhen: 'higher', says: 'the first byte of the body, 95th percentile' },
+  'ttft.p99_ms': { unit: 'ms', worseWhen: 'higher', says: 'the first byte of the body, 99th percentile' },
+  'queue.p95_ms': { unit: 'ms', worseWhen: 'higher', says: 'time held here and queued at the site, 95th percentile' },
+  'errors.ratio': { unit: 'ratio', worseWhen: 'higher', says: 'the share of errors and timeouts' },
+  'refused.ratio': { unit: 'ratio', worseWhen: 'higher', says: 'the share that was delayed, queued out or denied' },
+  'slo_miss.ratio': { unit: 'ratio', worseWhen: 'higher', says: "the share that missed its class's objective" },
+  'fallback.ratio': { unit: 'ratio', worseWhen: 'higher', says: 'the share that its first choice did not take' },
+} as const satisfies Record<string, RolloutMetricRow>
+
+/** A key of ROLLOUT_METRICS. */
+export type RolloutMetricName = keyof typeof ROLLOUT_METRICS
+
+/** What a reported outcome is called among metrics: `outcome.session-completed`. */
+export const OUTCOME_METRIC = 'outcome.'
+
+/** The outcome by whose report a rollout of jobs counts: 1 and 0 for a job that has succeeded and one that has not. */
+export const JOB_SUCCESS = 'job-success'
+
+/** The unit of a metric, and which way is worse. Of reported outcomes the document says it, else lower is worse. */
+export const metricRow = (metric: string, rollout?: Pick<Rollout, 'business'>): RolloutMetricRow => {
+  const row = Object.hasOwn(ROLLOUT_METRICS, metric) ? ROLLOUT_METRICS[metric as RolloutMetricName] : undefined
+  if (row !== undefined) return row
+  const hoped = rollout?.business?.find(({ outcome }) => `${OUTCOME_METRIC}${outcome}` === metric)?.improve
+  return { unit: '', worseWhen: hoped === 'lower' ? 'higher' : 'lower', says: 'what the business reports' }
+}
+
+/**
+ * The chance of a false alarm that each test of a rollout may take, so that all of them together take its alpha: one for
+ * each guardrail, and one for each criterion that can be broken.
+ */
+export const alphaEach = ({ alpha, guardrails, success }: Pick<Rollout, 'alpha' | 'guardrails' | 'success'>): number =>
+  alpha / Math.max(1, guardrails.length + success.filter(({ worseByAtMost }) => worseByAtMost !== undefined).length)
+
+/** The ends of a rollout: nothing changes it any more. */
+export const isEnded = (status: RolloutStatus): boolean => status !== 'running' && status !== 'held'
