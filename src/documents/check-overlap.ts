@@ -9,6 +9,7 @@ import type { View } from './view.ts'
  * each name is looked at, for only that one is in force.
  */
 export function checkOverlap(view: View): void {
+  const ofTenants = new Set(view.all.policies.flatMap(({ tenantOverrides }) => Object.values(tenantOverrides ?? {})))
   const byClass = Map.groupBy(newestVersions(view.all.policies), (policy) => policy.class)
   for (const [name, policies] of byClass) {
     checkFallback(view, name, policies)
@@ -21,7 +22,7 @@ export function checkOverlap(view: View): void {
     }
     const catchAll = Math.max(...policies.filter(({ when }) => when === undefined).map(({ priority }) => priority))
     for (const policy of policies.filter(({ priority }) => priority < catchAll)) {
-      if (!view.own.policies.includes(policy)) continue
+      if (!view.own.policies.includes(policy) || ofTenants.has(policyRef(policy))) continue
       const message = `a policy without \`when\` has priority ${catchAll}, so this one (${policy.priority}) never applies`
       const remedy = 'give it a higher priority'
       const path = ['spec', 'priority']

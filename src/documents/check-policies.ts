@@ -1,12 +1,11 @@
 import type { Policy } from '../model/documents.ts'
 import { policyRef } from '../model/documents.ts'
-import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { signalOf } from '../model/signal.ts'
+import { checkWhen } from './check-condition.ts'
 import { checkEntry } from './check-entry.ts'
 import { ladderCandidates } from './check-ladder.ts'
-import { conditionConjuncts, conditionFacts, conditionProblems } from './conditions.ts'
 import { parseInstant } from './instant.ts'
-import { allCandidates, candidatesOf, serves } from './names.ts'
+import { candidatesOf } from './names.ts'
 import type { FieldPath } from './place.ts'
 import { didYouMean, knownNames } from './suggest.ts'
 import { isBroken, type Report, type View } from './view.ts'
@@ -16,7 +15,7 @@ export function checkPolicies(view: View): void {
   for (const policy of view.own.policies) {
     const report = view.about(policy)
     checkClass(view, policy, report)
-    checkWhen(view, policy, report)
+    if (policy.when !== undefined) checkWhen(view, policy.when, 'policy', report)
     checkBands(policy, report)
     checkRank(policy, report)
     checkReview(view, policy, report)
@@ -77,46 +76,6 @@ function checkClass(view: View, policy: Policy, report: Report): void {
   const message = `no class is called "${policy.class}"; ${knownNames(known)}${didYouMean(policy.class, known)}`
   const remedy = 'add a WorkloadClass document, or correct the name'
   report(['spec', 'class'], { code: 'policy/unknown-class', message, remedy })
-}
-
-function checkWhen(view: View, policy: Policy, report: Report): void {
-  if (policy.when === undefined) return
-  const path = ['spec', 'when']
-  checkCondition(policy.when, report)
-  checkConditionFacts(view, policy.when, report)
-  const conjuncts = conditionConjuncts(policy.when)
-  for (const [fact, { values, offset }] of conjuncts) {
-    if (values.size > 0) continue
-    const message = `request.${fact} would have to have two values at once, so the policy never applies`
-    report(path, { code: 'policy/condition', message, offset, remedy: 'correct the condition', severity: 'warning' })
-  }
-  const model = conjuncts.get('model')
-  for (const name of model?.values ?? []) {
-    if (typeof name !== 'string' || allCandidates(view).some(({ pool }) => serves(pool, name))) continue
-    const message = `no pool serves a model "${name}", so the policy never applies`
-    const remedy = 'add the model to a pool, or correct the name'
-    report(path, { code: 'policy/unknown-model', message, remedy, offset: model!.offset, severity: 'warning' })
-  }
-}
-
-/** Reports what is wrong with a policy's `when`, at the character that is. */
-export function checkCondition(when: string, report: Report): void {
-  for (const { message, offset, remedy } of conditionProblems(when)) {
-    report(['spec', 'when'], { code: 'policy/condition', message, offset, ...(remedy === undefined ? {} : { remedy }) })
-  }
-}
-
-/** A fact that nothing gives is missing in every request, and the condition is then false without a word. */
-function checkConditionFacts(view: View, when: string, report: Report): void {
-  const given = view.all.factSources.flatMap(({ facts }) => Object.keys(facts))
-  const known = [...FACT_NAMES, ...NEED_FACTS, ...given]
-  for (const [fact, offset] of conditionFacts(when)) {
-    if (known.includes(fact)) continue
-    const message = `nothing gives the fact "${fact}", so it is missing in every request${didYouMean(fact, known)}`
-    const remedy = 'name a source for it in a FactSources document, or correct the name'
-    const path = ['spec', 'when']
-    report(path, { code: 'policy/condition-fact', message, remedy, offset, severity: 'warning' })
-  }
 }
 
 function checkBands(policy: Policy, report: Report): void {

@@ -57,6 +57,7 @@ const REFUSED_FACTS: Readonly<Record<string, string>> = {
   session: 'sessions are kept by `session: sticky`; for its key read request.sessionKey',
   hop: "another hubward's decision is kept by itself",
   needs: "a job's needs tighten the policy by themselves; its size is request.batchSize and request.gpus",
+  forced: "a tester's word is followed by itself; cohorts are written as Cohort documents",
   extra: 'read a fact of your own by its name: request.name',
 }
 

@@ -39,6 +39,11 @@ export const DURATION_BOUNDS = {
   gameDayMax: [DAY, 3_660 * DAY],
   reservationLife: [1_000, DAY],
   after: [0, 366 * DAY],
+  ttft: [1, 3_600_000],
+  response: [1, DAY],
+  budget: [1, 3_600_000],
+  // A burn rate looks back an hour at least.
+  window: [3_600_000, 366 * DAY],
 } as const satisfies Record<string, readonly [number, number]>
 
 /** A field with a duration. */

@@ -1,4 +1,4 @@
-import type { ResidencyClass, WorkloadClass } from '../model/documents.ts'
+import type { ResidencyClass, Slo, WorkloadClass } from '../model/documents.ts'
 import type { Metadata } from '../model/metadata.ts'
 import { bounded, normaliseAction, type WrittenAction } from './normalise-action.ts'
 import { normaliseMetadata } from './normalise-site.ts'
@@ -34,7 +34,19 @@ interface WrittenClass {
   readonly usualHours?: number
   readonly near?: readonly string[]
   readonly session?: { readonly life?: string }
+  readonly slo?: WrittenSlo
 }
+
+interface WrittenSlo {
+  readonly objectivePct: number
+  readonly ttft?: string
+  readonly response?: string
+  readonly window?: string
+  readonly locality?: { readonly objectivePct: number; readonly budget: string }
+}
+
+/** The window of an error budget where its class does not say: 30 days, as burn rates are usually given. */
+const SLO_WINDOW_MS = 30 * 86_400_000
 
 /** How long a session lives where its class does not say. */
 export const SESSION_LIFE_MS = 1_800_000
@@ -66,6 +78,7 @@ export function normaliseWorkloadClass(document: Envelope, report: Report): Work
       : { reservationLifeMs: bounded(held, 'reservationLife', ['spec', 'reservationLife'], report) }),
     ...(spec.usualHours === undefined ? {} : { usualHours: spec.usualHours }),
     ...(spec.near === undefined ? {} : { near: spec.near }),
+    ...(spec.slo === undefined ? {} : { slo: normaliseSlo(spec.slo, report) }),
     session: {
       lifeMs: life === undefined ? SESSION_LIFE_MS : bounded(life, 'life', ['spec', 'session', 'life'], report),
     },
@@ -83,4 +96,29 @@ function normaliseWhenStale(
   if (written === undefined || written.action === 'lowest-risk') return { action: 'lowest-risk', alert }
   const spec = normaliseAction(written as WrittenAction, ['spec', 'whenStale'], report)
   return { action: written.action, alert, spec }
+}
+
+function normaliseSlo(written: WrittenSlo, report: Report): Slo {
+  const path = ['spec', 'slo']
+  const { objectivePct, ttft, response, window, locality } = written
+  const ttftMs = ttft === undefined ? undefined : bounded(ttft, 'ttft', [...path, 'ttft'], report)
+  const responseMs = response === undefined ? undefined : bounded(response, 'response', [...path, 'response'], report)
+  if (ttftMs !== undefined && responseMs !== undefined && ttftMs > responseMs) {
+    const message = `the whole answer (${response}) cannot be there before its first token (${ttft})`
+    report([...path, 'response'], { code: 'class/slo', message, remedy: 'write a response above ttft' })
+  }
+  return {
+    objectivePct,
+    ...(ttftMs === undefined ? {} : { ttftMs }),
+    ...(responseMs === undefined ? {} : { responseMs }),
+    windowMs: window === undefined ? SLO_WINDOW_MS : bounded(window, 'window', [...path, 'window'], report),
+    ...(locality === undefined
+      ? {}
+      : {
+          locality: {
+            objectivePct: locality.objectivePct,
+            budgetMs: bounded(locality.budget, 'budget', [...path, 'locality', 'budget'], report),
+          },
+        }),
+  }
 }

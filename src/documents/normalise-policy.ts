@@ -31,6 +31,8 @@ interface WrittenPolicy {
   readonly timers?: { readonly [name in 'stableFor' | 'dwell' | 'failBack' | 'cooldown']?: string }
   readonly degraded?: { readonly site: string; readonly model: string; readonly rewriteBody?: boolean }
   readonly otherwise?: readonly WrittenAction[]
+  readonly experiments?: NonNullable<Policy['experiments']>
+  readonly tenantOverrides?: NonNullable<Policy['tenantOverrides']>
 }
 
 type WrittenBand = WrittenAction & {
@@ -79,6 +81,8 @@ function normaliseSpec(spec: WrittenPolicy, report: Report): Omit<Policy, 'metad
       ? {}
       : { degraded: { ...spec.degraded, rewriteBody: spec.degraded.rewriteBody ?? false } }),
     otherwise: normaliseOtherwise(spec, report),
+    ...(spec.experiments === undefined ? {} : { experiments: { cohorts: spec.experiments.cohorts } }),
+    ...(spec.tenantOverrides === undefined ? {} : { tenantOverrides: spec.tenantOverrides }),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DocumentSet } from '../model/documents.ts'
 import { normaliseResidencyClass, normaliseWorkloadClass } from './normalise-classes.ts'
+import { normaliseCohort } from './normalise-cohort.ts'
 import { normaliseFactSources, normalisePolicyTest } from './normalise-facts.ts'
 import { normalisePolicy } from './normalise-policy.ts'
 import { normaliseReadiness } from './normalise-readiness.ts'
@@ -26,6 +27,7 @@ export const READERS: {
   Policy: { list: 'policies', read: normalisePolicy },
   FactSources: { list: 'factSources', read: normaliseFactSources },
   Readiness: { list: 'readiness', read: normaliseReadiness },
+  Cohort: { list: 'cohorts', read: normaliseCohort },
   PolicyTest: { list: 'tests', read: normalisePolicyTest },
 }
 

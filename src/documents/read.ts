@@ -1,11 +1,13 @@
 import type { DocumentSet } from '../model/documents.ts'
 import type { Problem } from '../model/problem.ts'
 import type { SourceStatus } from '../model/source.ts'
+import { checkCohorts } from './check-cohorts.ts'
+import { checkCondition } from './check-condition.ts'
 import { checkFreshness, checkSignals } from './check-feeds.ts'
 import { checkLadders } from './check-ladder.ts'
 import { checkMinimum } from './check-minimum.ts'
 import { checkOverlap } from './check-overlap.ts'
-import { checkCondition, checkPolicies } from './check-policies.ts'
+import { checkPolicies } from './check-policies.ts'
 import { checkReadiness } from './check-readiness.ts'
 import { checkResidencies, checkSites } from './check-sites.ts'
 import { canonicalJson, contentHash, sha256 } from './hash.ts'
@@ -43,6 +45,17 @@ export function readDocuments(files: readonly SourceFile[], context: ReadContext
   const version = filesHash.slice('sha256:'.length, 'sha256:'.length + 12)
   return { set: isGood ? set : null, problems, hash: isGood ? contentHash(set) : filesHash, version }
 }
+
+/** What documents are held against one another for, in this order. */
+const CHECKS: readonly ((view: View) => void)[] = [
+  checkSites,
+  checkResidencies,
+  checkPolicies,
+  checkOverlap,
+  checkLadders,
+  checkReadiness,
+  checkCohorts,
+]
 
 /** How many problems are told. */
 const PROBLEMS_MAX = 1_000
@@ -85,7 +98,7 @@ class Reading {
     if (wrong.length > 0) {
       const name = (value as { metadata?: { name?: unknown } }).metadata?.name
       if (typeof name === 'string') this.#broken.add(`${kind}/${name}`)
-      if (kind === 'Policy') this.#checkWhenAnyway(located, value)
+      if (kind === 'Policy' || kind === 'Cohort') this.#checkWhenAnyway(located, kind, value)
       return
     }
     const envelope = value as Envelope
@@ -102,10 +115,11 @@ class Reading {
     ;(this.#own[list] as object[]).push(document)
   }
 
-  /** A condition can be checked whatever else is wrong with its policy. */
-  #checkWhenAnyway(located: Located, value: unknown): void {
+  /** A condition can be checked whatever else is wrong with its document. */
+  #checkWhenAnyway(located: Located, kind: 'Policy' | 'Cohort', value: unknown): void {
     const when = (value as { spec?: { when?: unknown } }).spec?.when
-    if (typeof when === 'string' && when.length <= 4000) checkCondition(when, reporter(located, this.#problems))
+    if (typeof when !== 'string' || when.length > 4000) return
+    checkCondition(when, kind === 'Policy' ? 'policy' : 'cohort', reporter(located, this.#problems))
   }
 
   #isTwice(located: Located, kind: Kind, envelope: Envelope, report: Report): boolean {
@@ -140,8 +154,7 @@ class Reading {
     const all = joinSets([...(this.#context.otherSets ?? []), own])
     const about = (document: object): Report => this.#reports.get(document)!
     const view: View = { own, all, broken: this.#broken, context: this.#context, about }
-    for (const check of [checkSites, checkResidencies, checkPolicies, checkOverlap, checkLadders, checkReadiness])
-      check(view)
+    for (const check of CHECKS) check(view)
     this.#checkFeeds(view)
     return { set: own, problems: listed(this.#problems.toSorted(byPlace)) }
   }

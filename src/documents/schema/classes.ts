@@ -17,6 +17,9 @@ export const RESIDENCY_CLASS: KindSchema = {
   ),
 }
 
+/** A promise in percent. All of it would leave no budget to burn. */
+const percentage = (description: string) => ({ type: 'number', exclusiveMinimum: 0, maximum: 99.9999, description })
+
 /** A kind of AI work, and what it can bear. */
 export const WORKLOAD_CLASS: KindSchema = {
   kind: 'WorkloadClass',
@@ -62,6 +65,25 @@ export const WORKLOAD_CLASS: KindSchema = {
         minItems: 1,
         description: 'data and services that its work needs near, as sites name them under holds',
       }),
+      slo: object(
+        {
+          objectivePct: percentage('the share of requests that ends well and in time'),
+          ttft: { ...ref('duration'), description: 'in time: the first token within this; absent: any time' },
+          response: { ...ref('duration'), description: 'in time: the whole answer within this; absent: any time' },
+          window: { ...ref('duration'), description: 'the window of the error budget; absent: 30d' },
+          locality: object(
+            {
+              objectivePct: percentage('the share that the first choice serves within its budget'),
+              budget: { ...ref('duration'), description: 'to the first token, at the first choice' },
+            },
+            {
+              required: ['objectivePct', 'budget'],
+              description: 'how much should be served near; absent: not promised',
+            },
+          ),
+        },
+        { required: ['objectivePct'], description: 'what its users are promised; absent: nothing' },
+      ),
       session: object({ life: ref('duration') }, { description: 'how long a session stays at most; absent: 30m' }),
     },
     { required: ['whenHubwardIsDown'] },

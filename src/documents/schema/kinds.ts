@@ -1,4 +1,5 @@
 import { RESIDENCY_CLASS, WORKLOAD_CLASS } from './classes.ts'
+import { COHORT } from './cohort.ts'
 import { envelope, fileName, type KindSchema } from './envelope.ts'
 import { FACT_SOURCES } from './fact-sources.ts'
 import { DEFS, type Schema } from './parts.ts'
@@ -13,6 +14,7 @@ export const KINDS = {
   WorkloadClass: WORKLOAD_CLASS,
   Policy: POLICY,
   Readiness: READINESS,
+  Cohort: COHORT,
   PolicyTest: POLICY_TEST,
   FactSources: FACT_SOURCES,
 } as const satisfies Record<string, KindSchema>

@@ -77,6 +77,16 @@ export const DEFS = {
     pattern: '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$',
     description: 'a name: lower case letters, digits, dots and dashes, at most 63',
   },
+  policyRef: {
+    type: 'string',
+    pattern: '^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?@[1-9][0-9]{0,8}$',
+    description: 'a policy and its version: `emea-interactive@4`',
+  },
+  cohortRef: {
+    type: 'string',
+    pattern: '^([*]|[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?)$',
+    description: 'the name of a cohort, or "*" for everybody',
+  },
   targetRef: {
     type: 'string',
     pattern: '^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)?$',

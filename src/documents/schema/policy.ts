@@ -101,6 +101,20 @@ export const POLICY: KindSchema = {
         },
         { required: ['site', 'model'] },
       ),
+      experiments: object(
+        {
+          cohorts: listOf(ref('cohortRef'), { minItems: 1 }),
+        },
+        { required: ['cohorts'], description: 'the cohorts that rollouts may take in; absent: nobody' },
+      ),
+      tenantOverrides: {
+        type: 'object',
+        description:
+          'by tenant, the policy that holds for it instead of this one; such tenants take part in no rollout',
+        maxProperties: 1000,
+        propertyNames: { type: 'string', minLength: 1, maxLength: 128 },
+        additionalProperties: ref('policyRef'),
+      },
       otherwise: {
         type: 'array',
         minItems: 1,
