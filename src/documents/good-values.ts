@@ -1,5 +1,5 @@
 import type { DocumentSet } from '../model/documents.ts'
-import { signalOf } from '../model/signal.ts'
+import { signalFor, signalOf } from '../model/signal.ts'
 import type { Threshold } from '../model/threshold.ts'
 
 /**
@@ -13,14 +13,14 @@ export function goodValues(set: DocumentSet): Readonly<Record<string, number>> {
     values[signal] = before === undefined ? resume : op === 'max' ? Math.min(before, resume) : Math.max(before, resume)
   }
   for (const policy of set.policies) {
-    for (const { signal, threshold } of policy.require.signals) satisfy(signal, threshold)
+    for (const { signal, threshold } of policy.require.signals) satisfy(signalFor(signal, policy.class), threshold)
     for (const { signal, steps } of policy.bands) {
       const first = steps[0]?.threshold
-      if (first !== undefined) satisfy(signal, first)
+      if (first !== undefined) satisfy(signalFor(signal, policy.class), first)
     }
     if (policy.keepRoom !== undefined) for (const signal of ['queue.running', 'queue.depth']) values[signal] ??= 0
     // Equal for all, so that ranking leaves the order as it is written.
-    for (const { signal } of policy.rank) values[signal] ??= restingValue(signal)
+    for (const { signal } of policy.rank) values[signalFor(signal, policy.class)] ??= restingValue(signal)
   }
   for (const { limits } of set.readiness ?? []) {
     for (const { signal, amber, red } of Object.values(limits).flat()) {

@@ -27,9 +27,13 @@ export interface Notes {
 /** Does an `admit` override waive this threshold here? It is noted that it did. */
 export const isWaived = (scene: Scene, target: TargetProgram, signal: string, notes: Notes): boolean => {
   for (const order of scene.admits) {
-    if (order.constraint !== signal || !coversTarget(order.scope, target)) continue
+    if (!isOf(signal, order.constraint) || !coversTarget(order.scope, target)) continue
     notes.waivedBy = order.id
     return true
   }
   return false
 }
+
+/** Is this the signal that the constraint names, or one class's own of it? */
+const isOf = (signal: string, constraint: string | undefined): boolean =>
+  signal === constraint || (signal.includes('@') && signal.slice(0, signal.indexOf('@')) === constraint)

@@ -61,7 +61,8 @@ const pathsTo = (scene: Scene, indexes: readonly number[]): ((index: number) => 
  * times the number of hubwards that share the sites (Mitzenmacher 2001; with own dispatches the p99 wait at ten-second
  * old samples fell from 5.48 s to 0.56 s in the simulation that docs/decisions tells of).
  */
-export const spread = (scene: Scene, equals: readonly number[]): number => {
+export const spread = (scene: Scene, all: readonly number[]): number => {
+  const equals = all.length === 1 ? all : answering(scene, all)
   if (equals.length === 1) return equals[0]!
   const { seed } = scene.facts
   const first = Math.floor(shareOf(seed, 'spread first') * equals.length)
@@ -73,6 +74,23 @@ export const spread = (scene: Scene, equals: readonly number[]): number => {
   if (isSampled(scene, a) !== isSampled(scene, b)) return a
   return loadOf(scene, b) < loadOf(scene, a) ? b : a
 }
+
+/**
+ * Those whose errors are not red, where there are any: a target that fails at once has an empty queue and would draw the
+ * traffic of all others to it.
+ */
+const answering = (scene: Scene, equals: readonly number[]): readonly number[] => {
+  if (!equals.some((index) => isFailing(scene, index))) return equals
+  const left = equals.filter((index) => !isFailing(scene, index))
+  return left.length === 0 ? equals : left
+}
+
+const isFailing = ({ data, policy, workload, now }: Scene, index: number): boolean =>
+  policy?.readiness[index]?.failing.some(
+    ({ key, signal }) =>
+      data.gates[key]?.failed[index] === 1 &&
+      !isStale(data.columns[signal], index, freshnessLimit(workload, signal), now),
+  ) === true
 
 /** The load of a target as this hubward sees it, by its capacity. It compares equals only and never meets a threshold. */
 export const loadOf = (scene: Scene, index: number): number => {

@@ -31,6 +31,8 @@ export interface ReadinessProgram {
   readonly ownRed: ReadonlyMap<string, GateRef>
   /** Dimensions in which unknown keeps the class out, with their signals. */
   readonly unknownOut: readonly { readonly dimension: Dimension; readonly signals: readonly string[] }[]
+  /** The red limits on errors: what is past one of them answers fast and serves nobody. */
+  readonly failing: readonly GateRef[]
   readonly gameDayMaxMs: number
 }
 
@@ -119,7 +121,8 @@ export class ReadinessCompiler {
       if (signals.size > 0 && !admitsIn('unknown')) unknownOut.push({ dimension, signals: [...signals] })
     }
     const gameDayMaxMs = docs.findLast((doc) => doc.gameDayMaxMs !== undefined)?.gameDayMaxMs ?? 0
-    return { rules, redAdmitted, ownRed, unknownOut, gameDayMaxMs }
+    const failing = rules.flatMap(({ dimension, red }) => (dimension === 'errors' && red !== undefined ? [red] : []))
+    return { rules, redAdmitted, ownRed, unknownOut, failing, gameDayMaxMs }
   }
 
   /**

@@ -100,7 +100,10 @@ export const READINESS_DEFAULT: ReadinessDocument = {
     ],
     queue: [limit('queue.depth', max(40, 32), max(200, 120)), limit('kv.used_ratio', max(0.9, 0.8))],
     latency: [limit('ttft.p95_ms', max(1_000, 800), max(5_000, 3_000))],
-    errors: [limit('errors.ratio', max(0.01, 0.005), max(0.1, 0.05))],
+    errors: [
+      limit('errors.ratio', max(0.01, 0.005), max(0.1, 0.05)),
+      limit('errors.passive_ratio', max(0.01, 0.005), max(0.1, 0.05)),
+    ],
   },
   admits: {
     power: { amber: FIRM, red: CRITICAL },

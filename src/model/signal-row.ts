@@ -34,6 +34,8 @@ export interface Signal {
   readonly countMin?: number
   /** May be given for one model of a pool beside the pool's own value. */
   readonly byModel?: boolean
+  /** Has one value for each class, told and kept as `signal@class`; a policy that names the signal reads its class's. */
+  readonly byClass?: true
   /**
    * Several places speak of one target (its site, its coolant loops, the pool itself): the worst value counts, and its
    * age is that of the oldest of them. Without it the newest sample replaces the one before, whatever its place.
