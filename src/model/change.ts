@@ -60,6 +60,8 @@ export type Change =
       readonly ttlMs: number
       readonly whenStale: 'keep' | 'off'
       readonly fromDisk?: boolean
+      /** When the source was last heard; absent: now. What was kept on disk is not made fresh by a restart. */
+      readonly heardAt?: EpochMs
     }
   /** A source's flags can't be used: its last good ones stay. */
   | {
