@@ -5,14 +5,16 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { hostAndPort } from './config/addresses.ts'
 import { crossProblems } from './config/cross-checks.ts'
 import { type FeedSettings, readFeeds } from './config/feed-settings.ts'
+import { readFlagSources } from './config/flag-settings.ts'
 import { overlay } from './config/overlay.ts'
 import { CONFIG_SCHEMA, type Schema } from './config/schema.ts'
-import type { WrittenConfig } from './config/written.ts'
+import type { WrittenConfig, WrittenListener } from './config/written.ts'
 import { parseDuration } from './documents/duration.ts'
 import { schemaProblems } from './documents/shape.ts'
 import { readText } from './documents/text.ts'
 import type { LogLevel } from './log.ts'
 import type { Problem } from './model/problem.ts'
+import type { FlagSourceConfig } from './openfeature/kinds.ts'
 
 /** Where requests come in; the form that the gRPC server takes. */
 export type ListenerSettings =
@@ -61,10 +63,19 @@ export interface Config {
   /** What may wait here at once. */
   readonly hold: { readonly msMax: number; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLifeMs: number; readonly listenersMax: number }
+  readonly flags: readonly FlagSourceConfig[]
+  /** The version of the algorithm by which `fractional` shares out. */
+  readonly fractionalVersion: 2 | 3
+  readonly openfeature: {
+    readonly origins: readonly string[]
+    readonly streamsMax: number
+    /** Where flagd.sync.v1 is served; absent: nowhere. */
+    readonly sync?: ListenerSettings
+  }
   readonly feeds: FeedSettings['feeds']
   readonly envoyAdmin: FeedSettings['envoyAdmin']
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
-  readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }
+  readonly keys: { readonly sessionFile?: string; readonly hopFile?: string; readonly forceFile?: string }
   readonly hops: boolean
   readonly sidecars: number
   readonly drainMs: number
@@ -104,9 +115,10 @@ export function readConfig(sources: ConfigSources): ConfigRead {
   const filled = over.value as WrittenConfig
   const base = sources.file === undefined ? process.cwd() : dirname(resolve(sources.file))
   const { settings, problems: ofFeeds } = readFeeds(located, filled, (name) => resolve(base, name))
-  const problems = [...over.problems, ...crossProblems(located, filled), ...ofFeeds]
+  const ofFlags = readFlagSources(located, filled, (name) => resolve(base, name))
+  const problems = [...over.problems, ...crossProblems(located, filled), ...ofFeeds, ...ofFlags.problems]
   const isGood = problems.every(({ severity }) => severity !== 'error')
-  return { config: isGood ? resolved(filled, settings, base) : null, problems }
+  return { config: isGood ? resolved(filled, { ...settings, flags: ofFlags.flags }, base) : null, problems }
 }
 
 function textOf(file: string): string | Problem {
@@ -140,22 +152,16 @@ function validator(): ValidateFunction {
   return compiled
 }
 
-function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Config {
+function resolved(written: WrittenConfig, sources: FeedSettings & Pick<Config, 'flags'>, base: string): Config {
   const at = (path: string): string => resolve(base, path)
   const ms = (text: string): number => parseDuration(text) ?? 0
   const stateDir = at(written.stateDir)
-  const { overrides, journal, admin, hold, jobs, geo, keys } = written
+  const { overrides, journal, admin, hold, jobs, openfeature, geo, keys } = written
   return {
     instance: written.instance ?? hostname(),
     stateDir,
     logLevel: written.log.level,
-    listeners: written.listeners.map(({ socket, address, mode, uid, gid, tls }) => {
-      const owner = { ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }) }
-      if (socket !== undefined) {
-        return { unix: at(socket), ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }), ...owner }
-      }
-      return { ...hostAndPort(address ?? '')!, ...(tls === undefined ? {} : { tls: absolute(tls, at) }) }
-    }),
+    listeners: written.listeners.map((listener) => listenerOf(listener, at)),
     documents: written.documents.map(({ name, dir, owner, poll }) => ({
       name,
       dir: at(dir),
@@ -190,13 +196,29 @@ function resolved(written: WrittenConfig, feeds: FeedSettings, base: string): Co
       reservationLifeMs: Math.min(86_400_000, Math.max(1_000, ms(jobs.reservationLife))),
       listenersMax: jobs.listenersMax,
     },
-    ...feeds,
+    ...sources,
+    fractionalVersion: written.fractionalVersion,
+    openfeature: {
+      origins: openfeature.origins,
+      streamsMax: openfeature.streamsMax,
+      ...(openfeature.sync === undefined ? {} : { sync: listenerOf(openfeature.sync, at) }),
+    },
     geo: absolute(geo, at),
     keys: absolute(keys, at),
     hops: written.hops,
     sidecars: written.sidecars,
     drainMs: ms(written.drain),
   }
+}
+
+function listenerOf(
+  { socket, address, mode, uid, gid, tls }: WrittenListener,
+  at: (path: string) => string,
+): ListenerSettings {
+  const owner = { ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }) }
+  if (socket !== undefined)
+    return { unix: at(socket), ...(mode === undefined ? {} : { mode: Number.parseInt(mode, 8) }), ...owner }
+  return { ...hostAndPort(address ?? '')!, ...(tls === undefined ? {} : { tls: absolute(tls, at) }) }
 }
 
 /** The same files by their absolute paths. */

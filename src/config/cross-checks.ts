@@ -24,6 +24,7 @@ export function crossProblems(located: Located, config: WrittenConfig): Problem[
   const named: [string, FieldPath][] = [
     ...config.documents.map(({ name }, index): [string, FieldPath] => [name, ['documents', index, 'name']]),
     [config.overrides.name, ['overrides', 'name']],
+    ...config.flags.map(({ name }, index): [string, FieldPath] => [String(name), ['flags', index, 'name']]),
     ...config.feeds.map(({ name }, index): [string, FieldPath] => [String(name), ['feeds', index, 'name']]),
   ]
   for (const [name, path] of named) {
@@ -34,6 +35,7 @@ export function crossProblems(located: Located, config: WrittenConfig): Problem[
     names.set(name, path)
   }
   admin(config, tell)
+  sync(config, tell)
   if (config.hops && config.keys.hopFile === undefined) {
     tell(['hops'], 'config/hops-without-keys', 'hops cannot be signed without keys', 'name a file under keys.hopFile')
   }
@@ -68,6 +70,22 @@ function admin({ admin: { address, tokensFile, tls } }: WrittenConfig, tell: Tel
       'warning',
     )
   }
+}
+
+function sync({ openfeature }: WrittenConfig, tell: Tell): void {
+  if (openfeature.sync === undefined) return
+  const path = ['openfeature', 'sync']
+  const wrong = listenerProblem(openfeature.sync)
+  if (wrong !== undefined) tell(path, 'config/listener', wrong[0], wrong[1])
+  const place = hostAndPort(openfeature.sync.address ?? '')
+  if (place === undefined || isLoopback(place.host) || openfeature.sync.tls?.clientCaFile !== undefined) return
+  tell(
+    path,
+    'config/flags-exposed',
+    `${openfeature.sync.address} can be reached from other machines, and nobody is asked who they are`,
+    'ask for certificates with tls.clientCaFile, or listen on 127.0.0.1 or a socket',
+    'warning',
+  )
 }
 
 function listenerProblem(listener: WrittenListener): readonly [message: string, remedy: string] | undefined {

@@ -8,6 +8,8 @@ export const CONFIG_PROBLEMS = {
   'config/address': 'an address without a port',
   'config/duplicate-name': 'two sources have one name',
   'config/feed-kind': 'a feed of a kind that does not exist',
+  'config/flag-kind': 'a source of flags of a kind that does not exist',
+  'config/flags-exposed': 'flags would be served to other machines without asking who they are',
   'config/admin-exposed': 'HTTP for operators would be open to other machines without credentials',
   'config/admin-plain': 'tokens would cross the network in the clear',
   'config/hops-without-keys': 'hops cannot be signed without keys',

@@ -1,6 +1,7 @@
 import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
 import { FEED_KINDS } from '../feeds/table.ts'
 import { LOG_LEVELS } from '../log.ts'
+import { FLAG_KINDS } from '../openfeature/kinds.ts'
 
 /** A JSON Schema, or a part of one. */
 export type Schema = { readonly [keyword: string]: unknown }
@@ -176,6 +177,43 @@ export const CONFIG_SCHEMA: Schema = {
         description: 'where samples come from',
         default: [],
       },
+      flags: {
+        type: 'array',
+        maxItems: 64,
+        // As with feeds: each is held against the schema of its kind alone.
+        items: {
+          type: 'object',
+          required: ['kind', 'name'],
+          description: 'a source: its kind, its name and its fields',
+        },
+        description: 'where flags come from, each a source of its own that is taken whole or refused whole',
+        default: [],
+      },
+      fractionalVersion: {
+        enum: [2, 3],
+        description:
+          'the version of the algorithm by which `fractional` shares out: 2 as flagd does it; 3 where the other evaluators of the same flags have it already',
+        default: 2,
+      },
+      openfeature: section('flags and routing decisions for OpenFeature SDKs', {
+        origins: {
+          type: 'array',
+          maxItems: 64,
+          items: text('an origin', { pattern: '^https?://[^/\\s*]+$' }),
+          description: 'web pages that may ask for evaluations, such as https://console.example.com; nobody else may',
+          default: [],
+        },
+        streamsMax: whole(
+          'how many may listen for changes of flags at once, by OFREP and by flagd.sync each',
+          1,
+          10_000,
+          64,
+        ),
+        sync: {
+          ...listener,
+          description: 'where flagd.sync.v1 is served: a unix socket or a TCP address; absent: nowhere',
+        },
+      }),
       envoyAdmin: {
         type: 'object',
         description: "Envoy's admin port: which clusters it has, and how its connections go; absent: nobody asks it",
@@ -184,9 +222,10 @@ export const CONFIG_SCHEMA: Schema = {
         countryFile: file('an mmdb file with countries; absent: the one that hubward brings along'),
         asnFile: file('an mmdb file with autonomous systems; absent: no request has an ASN'),
       }),
-      keys: section('what session tokens and hops are signed with; several hubwards need the same', {
+      keys: section("what session tokens, hops and testers' headers are signed with; several hubwards need the same", {
         sessionFile: file('keys of session tokens, `id secret` a line, the first one signs; absent: made in stateDir'),
         hopFile: file('keys of hops; absent: no hop is believed, none is signed'),
+        forceFile: file("keys of testers' headers, see `hubward force`; absent: none is believed"),
       }),
       hops: {
         type: 'boolean',
@@ -208,6 +247,10 @@ export const CONFIG_SCHEMA_WHOLE: Schema = {
     feeds: {
       ...((CONFIG_SCHEMA.properties as Record<string, Schema>).feeds as Schema),
       items: { anyOf: Object.values(FEED_KINDS).map(({ says, schema }) => ({ description: says, ...schema })) },
+    },
+    flags: {
+      ...((CONFIG_SCHEMA.properties as Record<string, Schema>).flags as Schema),
+      items: { anyOf: Object.values(FLAG_KINDS).map(({ says, schema }) => ({ description: says, ...schema })) },
     },
     envoyAdmin: {
       ...((CONFIG_SCHEMA.properties as Record<string, Schema>).envoyAdmin as Schema),

@@ -1,8 +1,9 @@
 import type { LogLevel } from '../log.ts'
 import type { WrittenFeeds } from './feed-settings.ts'
+import type { WrittenFlags } from './flag-settings.ts'
 
 /** The configuration as its file has it, checked against the schema and with the schema's defaults. */
-export interface WrittenConfig extends WrittenFeeds {
+export interface WrittenConfig extends WrittenFeeds, WrittenFlags {
   readonly instance?: string
   readonly stateDir: string
   readonly log: { readonly level: LogLevel }
@@ -33,8 +34,13 @@ export interface WrittenConfig extends WrittenFeeds {
   }
   readonly hold: { readonly max: string; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLife: string; readonly listenersMax: number }
+  readonly openfeature: {
+    readonly origins: readonly string[]
+    readonly streamsMax: number
+    readonly sync?: WrittenListener
+  }
   readonly geo: { readonly countryFile?: string; readonly asnFile?: string }
-  readonly keys: { readonly sessionFile?: string; readonly hopFile?: string }
+  readonly keys: { readonly sessionFile?: string; readonly hopFile?: string; readonly forceFile?: string }
   readonly hops: boolean
   readonly sidecars: number
   readonly drain: string

@@ -54,12 +54,14 @@ export function flagLoop(options: FlagLoopOptions): FlagLoop {
   let poked = false
 
   const once = async (): Promise<number> => {
-    const { signal } = (controller = new AbortController())
+    const begun = new AbortController()
+    controller = begun
+    const { signal } = begun
     const abandoned = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })
     abandoned.catch(() => {})
-    const over = () => controller?.abort(flagsFailure('flag-source/timeout', `${where}: no answer in ${timeoutMs} ms`))
+    const over = () => begun.abort(flagsFailure('flag-source/timeout', `${where}: no answer in ${timeoutMs} ms`))
     const deadline = timeoutMs === 0 ? undefined : setTimeout(over, timeoutMs)
     try {
       await Promise.race([attempt(signal), abandoned])

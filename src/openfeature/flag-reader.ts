@@ -53,7 +53,8 @@ export function flagReader(timeoutMs = TIMEOUT_MS): FlagReader {
 
   const readNow = (files: readonly FlagText[], format: FlagFormat): Promise<FlagVerdict> => {
     if (isEnded) return Promise.reject(new Error('hubward is stopping'))
-    const asked = (worker ??= started(url))
+    worker ??= started(url)
+    const asked = worker
     const flags: Record<FlagKey, Flag> = {}
     const { promise, resolve, reject } = Promise.withResolvers<FlagVerdict>()
     const lost = (why: string): void => {
