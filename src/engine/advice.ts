@@ -10,7 +10,7 @@ import { decide } from './decide.ts'
 import { HARD, hardBecause, hardBlock, holds } from './eligibility.ts'
 import { softBlock } from './fitness.ts'
 import { claimOf } from './job-needs.ts'
-import { policyFor } from './precedence.ts'
+import { choose } from './precedence.ts'
 import type { EngineSnapshot, TargetProgram } from './programs.ts'
 import { withReservation } from './reserve.ts'
 import { type Scene, sceneOf } from './scene.ts'
@@ -100,7 +100,7 @@ const claimOn = (job: Job, { target }: NonNullable<Advice['to']>): Reservation =
 const adviseJob = (snapshot: EngineSnapshot, claims: Claims, tally: Tally, job: Job, now: EpochMs): Advice => {
   const { data, programs } = snapshot
   const workload = programs.classes.get(job.class)
-  const scene = sceneOf(job.facts, data, programs, tally, now, policyFor(job.facts, workload), workload?.doc)
+  const scene = sceneOf(job.facts, data, programs, tally, now, choose(job.facts, snapshot, now).policy, workload?.doc)
   const index = programs.indexOf.get(job.target)
   const target = index === undefined ? undefined : programs.targets[index]
   const trouble = target === undefined ? GONE : troubleOf(scene, target)

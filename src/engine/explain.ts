@@ -13,7 +13,7 @@ import { legsInWords, nearOf, pathTo } from './gravity.ts'
 import { tiersOf } from './judge-tiers.ts'
 import { networkTo } from './network-ties.ts'
 import { coversTarget } from './orders.ts'
-import { policyFor } from './precedence.ts'
+import { choose, policyFor } from './precedence.ts'
 import { type EngineSnapshot, PATH_COST, type PolicyProgram } from './programs.ts'
 import { type Scene, sceneOf } from './scene.ts'
 
@@ -48,12 +48,13 @@ export const explain = (
   const decision = decide(facts, snapshot, tally, now, id)
   const { data, programs } = snapshot
   const workload = programs.classes.get(facts.class)
-  const policy = policyFor(facts, workload)
+  const { policy } = choose(facts, snapshot, now)
+  const own = policyFor(facts, workload, programs)
   const scene = sceneOf(facts, data, programs, tally, now, policy, workload?.doc)
   const candidates = policy === undefined ? [] : candidatesOf(scene, policy)
   const policies = (workload?.policies ?? []).map((one) =>
-    one === policy
-      ? `${one.ref} is in force`
+    one === own
+      ? `${one.ref} is in force${own === policy ? '' : `, and a flag puts ${policy?.ref === one.ref ? 'an overlay on it' : `${policy?.ref} in its place`}`}`
       : `${one.ref} ${one.when !== undefined && !one.when(facts) ? `does not match: ${one.doc.when}` : 'comes after it'}`,
   )
   const chosen = decision.action === 'route' || decision.action === 'degrade' ? decision.target : undefined
@@ -209,7 +210,7 @@ export const inWords = (decision: Decision): readonly string[] => {
 export const inputsOf = (facts: Facts, snapshot: EngineSnapshot, now: EpochMs): readonly DecisionInput[] => {
   const { data, programs } = snapshot
   const workload = programs.classes.get(facts.class)
-  const policy = policyFor(facts, workload)
+  const { policy } = choose(facts, snapshot, now)
   if (policy === undefined) return []
   const scene = sceneOf(facts, data, programs, { dispatched: {}, held: {}, sidecars: 1 }, now, policy, workload?.doc)
   const inputs: DecisionInput[] = []

@@ -1,25 +1,17 @@
-import { type DocumentSet, EMPTY_SET, policyRef, type Site } from '../model/documents.ts'
+import { type DocumentSet, EMPTY_SET, type Policy, policyRef, type Site } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
-import { columnKey } from '../model/signal.ts'
-import type { Column, GateRow, HealthRow, HeldColumn, SnapshotData } from '../model/snapshot.ts'
-import { Batch, stepGate } from './batch.ts'
-import {
-  type Draft,
-  draftGate,
-  emptyColumn,
-  emptyHeld,
-  foldAgeMs,
-  isInsufficient,
-  isSameOrder,
-  isStale,
-  remap,
-} from './columns.ts'
+import type { Column, HealthRow, SnapshotData } from '../model/snapshot.ts'
+import { Batch } from './batch.ts'
+import { isSameOrder, remap } from './columns.ts'
+import { compilePrograms } from './compile-programs.ts'
 import type { SpokenOfSite } from './facility.ts'
+import { refsNamed } from './flag-programs.ts'
 import { Speaking } from './fold-samples.ts'
-import { crosses, emptyGate, gateKey, onSample } from './gates.ts'
+import { crosses } from './gates.ts'
 import { emptyHealth } from './health.ts'
-import { compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
+import { keepGates, keepHeld } from './keep-measured.ts'
+import { type EngineSnapshot, mergeSets, type Programs } from './programs.ts'
 
 /**
  * The snapshot with one source's set replaced. What was measured, what gates remember and what is known of health is
@@ -33,12 +25,14 @@ export const foldDocuments = (
   events: Event[],
 ): EngineSnapshot => {
   const old = snapshot.data
+  const sets = { ...old.sets, [source]: set }
   const moved: SnapshotData = {
     ...old,
-    sets: { ...old.sets, [source]: set },
+    sets,
+    retained: stillNamed(snapshot, sets),
     documentsVersion: old.documentsVersion + 1,
   }
-  const programs = compilePrograms(moved, snapshot.programs.compile)
+  const programs = compilePrograms(moved, snapshot.programs.compile, snapshot.programs.compileFlag)
   const targets = programs.targets.map((target) => target.name)
   const from = targets.map((name) => snapshot.programs.indexOf.get(name) ?? -1)
   const same = isSameOrder(from, old.targets.length)
@@ -55,7 +49,7 @@ export const foldDocuments = (
     ),
     readiness: same ? old.readiness : remap(from, old.readiness, ''),
     gates: keepGates(old.gates, same ? undefined : from, columns, targets, programs, now, events),
-    held: keepHeld(old.held, from, columns, targets.length, programs),
+    held: keepHeld(old.held, same ? undefined : from, columns, targets.length, programs),
   }
   // A budget, a loop or a derating may have changed: what is worked out of them is worked out again.
   const sites = [...programs.sites.keys()]
@@ -65,6 +59,15 @@ export const foldDocuments = (
   const batch = new Batch(data, programs, now, events)
   speaking.settle(batch)
   return { data: { ...batch.result(), sites, spoken: speaking.spoken, series: keepSeries(old, programs) }, programs }
+}
+
+/** Policies that no document has any more and that flags or rollouts still name. */
+const stillNamed = ({ data, programs }: EngineSnapshot, sets: SnapshotData['sets']): readonly Policy[] => {
+  const written = new Set(mergeSets(sets).policies.map(policyRef))
+  return [...refsNamed(data)].flatMap((ref) => {
+    const known = written.has(ref) ? undefined : programs.policies.get(ref)
+    return known === undefined ? [] : [known.doc]
+  })
 }
 
 /** Red limits may have moved: what is red is judged by the values of now. */
@@ -114,76 +117,6 @@ const remapColumn = (from: readonly number[], column: Column): Column => ({
   noise: remap(from, column.noise, 0),
 })
 
-const keepGates = (
-  old: Readonly<Record<string, GateRow>>,
-  from: readonly number[] | undefined,
-  columns: Readonly<Record<string, Column>>,
-  targets: readonly string[],
-  programs: Programs,
-  now: EpochMs,
-  events: Event[],
-): Record<string, GateRow> => {
-  const gates: Record<string, GateRow> = {}
-  for (const [key, row] of Object.entries(old)) {
-    const { model: _, ...base } = row.spec
-    const spec = programs.gateSpecs.get(gateKey(base))
-    if (spec === undefined) continue
-    if (from === undefined) {
-      gates[key] = { ...row, spec: row.spec.model === undefined ? spec : { ...spec, model: row.spec.model } }
-      continue
-    }
-    const failed = remap(from, row.failed, 0)
-    const crossedAt = remap(from, row.crossedAt, 0)
-    gates[key] = {
-      spec: row.spec.model === undefined ? spec : { ...spec, model: row.spec.model },
-      active: failed.filter((one, index) => one === 1 || crossedAt[index]! > 0).length,
-      failed,
-      crossedAt,
-      badAt: remap(from, row.badAt, 0),
-      failedAt: remap(from, row.failedAt, 0),
-      returnedAt: remap(from, row.returnedAt, 0),
-    }
-  }
-  for (const [key, spec] of programs.gateSpecs) {
-    if (gates[key] !== undefined) continue
-    // A gate nobody had before starts from what is measured now: a full queue keeps a target out from the beginning.
-    const row = draftGate(emptyGate(spec, targets.length))
-    const column = columns[columnKey(spec.signal, spec.model)] ?? emptyColumn(targets.length)
-    for (let index = 0; index < targets.length; index++) {
-      if (isStale(column, index, foldAgeMs(spec.signal), now)) continue
-      const insufficient = isInsufficient(spec.signal, column.count[index]!)
-      const value = column.value[index]!
-      stepGate(row, key, index, targets[index]!, now, events, value, (cell) =>
-        onSample(cell, spec, value, now, { first: true, gap: false, insufficient }),
-      )
-    }
-    gates[key] = row
-  }
-  return gates
-}
-
-const keepHeld = (
-  old: Readonly<Record<string, HeldColumn>>,
-  from: readonly number[],
-  columns: Readonly<Record<string, Column>>,
-  size: number,
-  programs: Programs,
-): Record<string, HeldColumn> => {
-  const held: Record<string, HeldColumn> = {}
-  for (const [key, spec] of programs.heldSpecs) {
-    const known = old[key]
-    if (known !== undefined) {
-      held[key] = { ...known, value: remap(from, known.value, null), leftAt: remap(from, known.leftAt, 0) }
-      continue
-    }
-    const fresh: Draft<HeldColumn> = emptyHeld(spec, size) as Draft<HeldColumn>
-    const column = columns[spec.signal]
-    for (const [index, at] of (column?.at ?? []).entries()) if (at > 0) fresh.value[index] = column!.value[index]!
-    held[key] = fresh
-  }
-  return held
-}
-
 /** The names, `Kind/name`, that one set has and another has not, or has otherwise. */
 export const namesChanged = (
   before: DocumentSet = EMPTY_SET,
@@ -197,6 +130,8 @@ export const namesChanged = (
     for (const one of set.policies) all.set(`Policy/${policyRef(one)}`, JSON.stringify(one))
     for (const one of set.factSources) all.set(`FactSources/${one.metadata.name}`, JSON.stringify(one))
     for (const one of set.readiness ?? []) all.set(`Readiness/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.cohorts ?? []) all.set(`Cohort/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.rollouts ?? []) all.set(`Rollout/${one.metadata.name}`, JSON.stringify(one))
     for (const one of set.tests) all.set(`PolicyTest/${one.metadata.name}`, JSON.stringify(one))
     return all
   }

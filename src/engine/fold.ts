@@ -1,15 +1,17 @@
 import type { Change } from '../model/change.ts'
 import type { Event } from '../model/event.ts'
+import type { CompileFlag } from '../model/flag.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Override } from '../model/override.ts'
 import type { CompileCondition, SnapshotData, SourceState } from '../model/snapshot.ts'
+import { compileClusters, compileOverrides, compilePrograms } from './compile-programs.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
-import { foldFlags, hearFlags } from './fold-flags.ts'
+import { foldFlags, hearFlags, tellStaleFlags } from './fold-flags.ts'
 import { foldRollouts } from './fold-rollouts.ts'
 import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
 import { drawReservation, endReservation, makeReservation, passTime, restoreReservations } from './pass-time.ts'
-import { compileClusters, compileOverrides, compilePrograms, type EngineSnapshot, type Programs } from './programs.ts'
+import type { EngineSnapshot, Programs } from './programs.ts'
 import { NO_RESERVATIONS } from './reserve.ts'
 import { settleTargets } from './settle.ts'
 
@@ -20,7 +22,7 @@ export interface Folded {
 }
 
 /** The snapshot before any change: nothing is known, nothing is served, every request is `no-policy`. */
-export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
+export const emptySnapshot = (compile: CompileCondition, compileFlag: CompileFlag = NO_FLAGS): EngineSnapshot =>
   recompile(
     {
       revision: 0,
@@ -47,12 +49,24 @@ export const emptySnapshot = (compile: CompileCondition): EngineSnapshot =>
       clusters: null,
     },
     compile,
+    compileFlag,
   )
 
 /** A snapshot from data alone: decides as the one the data came from did. */
-export const recompile = (data: SnapshotData, compile: CompileCondition): EngineSnapshot => ({
+export const recompile = (
+  data: SnapshotData,
+  compile: CompileCondition,
+  compileFlag: CompileFlag = NO_FLAGS,
+): EngineSnapshot => ({
   data,
-  programs: compilePrograms(data, compile),
+  programs: compilePrograms(data, compile, compileFlag),
+})
+
+/** Where nobody can evaluate flags, each of them says so and steers nothing. */
+const NO_FLAGS: CompileFlag = () => () => ({
+  reason: 'ERROR',
+  errorCode: 'GENERAL',
+  errorMessage: 'flags are not evaluated here',
 })
 
 /** The snapshot after one change, and what happened on the way. Never alters the snapshot it is given. */
@@ -143,6 +157,7 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
       }
     }
     case 'time-passed':
+      tellStaleFlags(data, at, events)
       return settled(orders(passTime(snapshot, at, events), programs, at, events), at, events)
     default:
       return change satisfies never

@@ -46,6 +46,25 @@ export const judgeOtherwise = (scene: Scene, policy: PolicyProgram, judgement: J
   return apply(scene, policy, judgement, policy.doc.otherwise, judgement.unready > 0 ? 'readiness' : 'no-target')
 }
 
+/**
+ * What a flag of the kill-switch or incident layer says instead of choosing: the action, then what the policy does
+ * otherwise. A request that no policy covers can only be turned away; to say more of it, nobody has said enough.
+ */
+export const judgeAction = (
+  scene: Scene,
+  policy: PolicyProgram | undefined,
+  judgement: Judgement,
+  spec: ActionSpec,
+): Decision => {
+  if (policy !== undefined) return apply(scene, policy, judgement, [spec, ...policy.doc.otherwise], 'flag')
+  return judgement.decision(
+    'flag',
+    spec.action === 'delay'
+      ? { action: 'delay', status: 503, retryAfterMs: spec.retryAfterMs ?? DELAY_MS }
+      : refusal(spec.action === 'deny' ? spec : { action: 'deny' }),
+  )
+}
+
 /** How long a request may be held: never past its own deadline, nor longer than its class bears. */
 const holdFor = ({ facts, workload, now }: Scene, wantedMs: number): number =>
   Math.max(
@@ -177,7 +196,7 @@ const neverServed = (scene: Scene, policy: PolicyProgram): Reason | undefined =>
   const { facts, programs } = scene
   const inLadder =
     policy.nearest > 0
-      ? programs.targets.map((target) => target.index)
+      ? programs.targets.map((target) => target.index).filter((index) => policy.only?.has(index) !== false)
       : policy.tiers.flat().flatMap((entry) => entry.targets)
   const mayDegrade = policy.doc.otherwise.some((spec) => spec.action === 'degrade')
   const smaller = mayDegrade ? (policy.degraded?.targets ?? []) : []

@@ -39,16 +39,25 @@ export const judgeTiers = (scene: Scene, policy: PolicyProgram, judgement: Judge
 export const tiersOf = (scene: Scene, policy: PolicyProgram): readonly (readonly EntryProgram[])[] => {
   if (policy.nearest === 0) return policy.tiers
   const { programs, data, facts } = scene
-  const tiers: EntryProgram[][] = []
+  const tiers: (readonly EntryProgram[])[] = [...policy.tiers]
+  const taken = new Set(tiers.flat().flatMap((entry) => entry.targets))
+  const places = tiers.length + policy.nearest
   for (const site of nearestSites(data, programs, policy.timers.stableForMs)) {
-    const targets = programs.bySite.get(site)!
+    const targets = among(programs.bySite.get(site)!, policy, taken)
+    if (targets.length === 0) continue
     // Only sites that may serve count: the nearest three that are eligible, not the nearest three on the map.
     if (!targets.some((index) => hardBlock(scene, programs.targets[index]!, facts.model) < 0)) continue
     tiers.push([{ name: site, targets }])
-    if (tiers.length === policy.nearest) break
+    if (tiers.length === places) break
   }
   return tiers
 }
+
+/** Of a site's targets those that the policy lets be found by nearness, and that no tier before has. */
+const among = (targets: readonly number[], { only }: PolicyProgram, taken: ReadonlySet<number>): readonly number[] =>
+  only === undefined && taken.size === 0
+    ? targets
+    : targets.filter((index) => only?.has(index) !== false && !taken.has(index))
 
 /** Is this target fit? What stands in the way is noted, and spares are kept for later steps. */
 const judgeTarget = (scene: Scene, target: TargetProgram, tier: number, judgement: Judgement): boolean => {

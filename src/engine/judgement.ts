@@ -2,13 +2,13 @@ import { BECAUSE_MAX, type Because, type Decision, type Outcome } from '../model
 import type { Reason } from '../model/reason.ts'
 import type { Block, Notes } from './block.ts'
 import { drainFor, HARD, HARD_BY_DOCUMENTS, hardBecause } from './eligibility.ts'
+import type { Choice } from './precedence.ts'
 import type { TargetProgram } from './programs.ts'
 import type { Scene } from './scene.ts'
 
 const NO_BECAUSE: readonly Because[] = []
 const NO_NAMES: readonly string[] = []
 const NO_LADDER: readonly (readonly string[])[] = []
-const NO_LAYERS: Decision['layers'] = []
 
 /** A candidate that only a timer keeps back, or that nobody has fresh numbers of. */
 export interface Spare {
@@ -21,6 +21,7 @@ export interface Spare {
 export class Judgement {
   readonly scene: Scene
   readonly id: string
+  readonly choice: Choice
   because: Because[] | undefined
   counts: Record<string, number> | undefined
   readonly notes: Notes = { stale: [], insufficient: [], waivedBy: null }
@@ -44,9 +45,10 @@ export class Judgement {
   override: string | null = null
   next: readonly string[] = NO_NAMES
 
-  constructor(scene: Scene, id: string) {
+  constructor(scene: Scene, id: string, choice: Choice) {
     this.scene = scene
     this.id = id
+    this.choice = choice
     const policy = scene.policy
     if (policy !== undefined && policy.doc.session === 'sticky' && scene.facts.sessionKey !== undefined) {
       const verdict = scene.facts.session.verdict
@@ -97,13 +99,15 @@ export class Judgement {
       policy: policy?.ref ?? null,
       policyHash: policy?.doc.hash ?? null,
       revision: data.revision,
-      layers: NO_LAYERS,
+      layers: this.choice.layers,
       override: this.override ?? this.notes.waivedBy,
-      arm: null,
+      arm: this.choice.arm,
       session: this.session,
       stale: this.notes.stale.length === 0 ? NO_NAMES : unique(this.notes.stale),
       insufficient: this.notes.insufficient.length === 0 ? NO_NAMES : unique(this.notes.insufficient),
     } as Draft<Decision>
+    if (this.choice.rollout !== undefined && this.choice.arm !== null) decision.rollout = this.choice.rollout
+    if (this.choice.forced) decision.forced = true
     if (this.forecast !== undefined) decision.forecast = this.forecast
     if (this.suggest !== undefined) decision.suggest = { gpus: this.suggest }
     if (because.length > 0 && this.counts !== undefined) decision.becauseCounts = this.counts

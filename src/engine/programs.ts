@@ -10,22 +10,24 @@ import {
   type Timers,
   type WorkloadClass,
 } from '../model/documents.ts'
+import type { CompileFlag, EvaluateFlag, Flag, Layer } from '../model/flag.ts'
 import {
-  aggregateName,
   type ClassName,
   type ClusterName,
+  type FlagKey,
   type PolicyRef,
+  type RolloutName,
+  type SourceName,
   type TargetName,
   targetName,
 } from '../model/names.ts'
-import type { MaintenanceOrder, Override, OverrideSet, RoutingSwitch } from '../model/override.ts'
-import { signalOf } from '../model/signal.ts'
-import type { CompileCondition, Condition, GateSpec, HeldColumn, Snapshot, SnapshotData } from '../model/snapshot.ts'
+import type { MaintenanceOrder, Override, RoutingSwitch } from '../model/override.ts'
+import type { Arm, Rollout } from '../model/rollout.ts'
+import type { CompileCondition, Condition, GateSpec, HeldColumn, Snapshot } from '../model/snapshot.ts'
 import type { Threshold } from '../model/threshold.ts'
-import { freshnessLimit } from './columns.ts'
 import { loopsOf } from './facility.ts'
-import { type GateRef, gateKey } from './gates.ts'
-import { type AdmissionCheck, ReadinessCompiler, type ReadinessProgram, redLimitsOf } from './readiness-rules.ts'
+import type { GateRef } from './gates.ts'
+import type { AdmissionCheck, ReadinessProgram } from './readiness-rules.ts'
 
 /** One candidate as decisions see it. */
 export interface TargetProgram {
@@ -66,8 +68,10 @@ export interface PolicyProgram {
   readonly when: Condition | undefined
   readonly timers: Timers
   readonly tiers: readonly (readonly EntryProgram[])[]
-  /** How many of the nearest sites make the ladder; 0: the ladder is written. */
+  /** How many of the nearest sites make the ladder, after the tiers that are written; 0: the ladder is written. */
   readonly nearest: number
+  /** The only targets that the nearest sites may give; absent: all. */
+  readonly only?: ReadonlySet<number>
   readonly ladderNames: readonly (readonly string[])[]
   /** By tier: what comes after it, for the decision's `next`. */
   readonly nextAfter: readonly (readonly string[])[]
@@ -90,15 +94,64 @@ export interface PolicyProgram {
   readonly admission: readonly (readonly AdmissionCheck[])[]
 }
 
-/** A workload class with its policies in the order in which they are asked. */
+/** What a variant of a flag does to the policy that would be in force without it. */
+export type Effect =
+  | { readonly kind: 'nothing' }
+  /** Another version; undefined: no document has it. */
+  | { readonly kind: 'policy'; readonly ref: PolicyRef; readonly policy: PolicyProgram | undefined }
+  | { readonly kind: 'action'; readonly spec: ActionSpec }
+  /** The policy derived from the one in force. */
+  | { readonly kind: 'overlay'; readonly over: (base: PolicyProgram) => PolicyProgram }
+
+/** A flag in force, as its rollout renders it. */
+export interface FlagProgram {
+  readonly flag: Flag
+  readonly source: SourceName
+  readonly evaluate: EvaluateFlag
+  /** The rollout that drives it. */
+  readonly rollout: RolloutName | undefined
+  /** By variant, where a rollout drives it and has not ended. */
+  readonly arms: Readonly<Record<string, Arm>> | undefined
+}
+
+/** A flag that steers a class. */
+export interface Steering extends FlagProgram {
+  readonly layer: Layer
+  readonly effects: ReadonlyMap<string, Effect>
+}
+
+/** A workload class with its policies in the order in which they are asked, and the flags that steer it, strongest layer first. */
 export interface ClassProgram {
   readonly doc: WorkloadClass | undefined
   readonly policies: readonly PolicyProgram[]
+  readonly steering: readonly Steering[]
+}
+
+/** Compiles thresholds and policies; kept, so that flags can derive policies later. */
+export interface Compiler {
+  readonly policy: (doc: Policy) => PolicyProgram
+  readonly gate: (signal: string, threshold: Threshold, timers: Timers) => GateRef
+  readonly held: (signal: string, within: number, withinPct: number, stableForMs: number) => string
+  /** A ladder's entry; the name of a region, metro or country stands for its sites. */
+  readonly entries: (name: string) => readonly EntryProgram[]
+}
+
+/** What documents and flags need measured. */
+export interface Specs {
+  /** The gates that the policies need, by key. */
+  readonly gateSpecs: ReadonlyMap<string, GateSpec>
+  /** The ranked columns that the policies need, by key. */
+  readonly heldSpecs: ReadonlyMap<string, Pick<HeldColumn, 'signal' | 'within' | 'withinPct' | 'stableForMs'>>
 }
 
 /** Everything worked out of the documents, overrides and clusters of a snapshot. */
-export interface Programs {
+export interface Programs extends Specs {
   readonly compile: CompileCondition
+  readonly compileFlag: CompileFlag
+  /** A compiler over these documents that notes what it needs measured in new books. */
+  readonly compiler: () => { readonly compiler: Compiler; readonly specs: Specs }
+  /** What the documents alone need measured. */
+  readonly ofDocuments: Specs
   readonly targets: readonly TargetProgram[]
   readonly indexOf: ReadonlyMap<TargetName, number>
   readonly bySite: ReadonlyMap<string, readonly number[]>
@@ -118,10 +171,10 @@ export interface Programs {
   readonly clusters: ReadonlySet<ClusterName> | null
   /** Known aggregates by `first * targets + second`. */
   readonly aggregates: ReadonlyMap<number, ClusterName>
-  /** The gates that the policies need, by key. */
-  readonly gateSpecs: ReadonlyMap<string, GateSpec>
-  /** The ranked columns that the policies need, by key. */
-  readonly heldSpecs: ReadonlyMap<string, Pick<HeldColumn, 'signal' | 'within' | 'withinPct' | 'stableForMs'>>
+  readonly cohorts: ReadonlyMap<string, Condition>
+  readonly rollouts: ReadonlyMap<RolloutName, Rollout>
+  /** Every flag in force, by key. */
+  readonly flags: ReadonlyMap<FlagKey, FlagProgram>
 }
 
 /** A snapshot whose programs are the engine's. */
@@ -218,173 +271,4 @@ export const targetsOf = (set: DocumentSet): TargetProgram[] => {
     }
   }
   return targets
-}
-
-/** Programs from data. Pure and complete: nothing of an earlier snapshot is needed beside the condition compiler. */
-export const compilePrograms = (data: SnapshotData, compile: CompileCondition): Programs => {
-  const set = mergeSets(data.sets)
-  const targets = targetsOf(set)
-  const indexOf = new Map(targets.map((target) => [target.name, target.index]))
-  const bySite = new Map<string, number[]>()
-  for (const target of targets) bySite.set(target.site, [...(bySite.get(target.site) ?? []), target.index])
-  const models = new Set(targets.flatMap((target) => [...target.models.keys()]))
-  const gateSpecs = new Map<string, GateSpec>()
-  const heldSpecs = new Map<string, Pick<HeldColumn, 'signal' | 'within' | 'withinPct' | 'stableForMs'>>()
-
-  const entry = (name: string): EntryProgram => ({
-    name,
-    targets: name.includes('/') ? (indexOf.has(name) ? [indexOf.get(name)!] : []) : (bySite.get(name) ?? []),
-  })
-  const gate = (signal: string, threshold: Threshold, timers: Timers, quiet = false): GateRef => {
-    const spec: GateSpec = { signal, op: threshold.op, limit: threshold.limit, resume: threshold.resume, ...timers }
-    const key = gateKey(spec)
-    // What a policy asks for is told, though readiness asks for the same.
-    if (!quiet) gateSpecs.set(key, spec)
-    else if (!gateSpecs.has(key)) gateSpecs.set(key, { ...spec, quiet: true })
-    const byModel = new Map<string, string>()
-    if (signalOf(signal)?.byModel) {
-      for (const model of models) {
-        byModel.set(model, gateKey({ ...spec, model }))
-      }
-    }
-    return { signal, threshold, key, byModel: byModel.size > 0 ? byModel : undefined }
-  }
-  const held = (signal: string, within: number, withinPct: number, stableForMs: number): string => {
-    const key = heldKey(signal, within, withinPct, stableForMs)
-    heldSpecs.set(key, { signal, within, withinPct, stableForMs })
-    return key
-  }
-  const readiness = new ReadinessCompiler(set.readiness, gate)
-  const workloads = new Map(set.classes.map((one) => [one.metadata.name, one]))
-  const policyProgram = (doc: Policy): PolicyProgram => {
-    const workload = workloads.get(doc.class)
-    const ladder = doc.ladder
-    const tiers =
-      'tiers' in ladder
-        ? ladder.tiers.map((tier) => tier.map(entry))
-        : 'all' in ladder
-          ? [targets.map((target) => ({ name: target.name, targets: [target.index] }))]
-          : []
-    if ('nearest' in ladder) held(NEAREST.signal, NEAREST.within, NEAREST.withinPct, doc.timers.stableForMs)
-    const ladderNames = 'tiers' in ladder ? ladder.tiers : 'all' in ladder ? [['*']] : [[`nearest ${ladder.nearest}`]]
-    const actions = doc.otherwise.map((one) => (one.action === 'degrade' ? 'degraded' : one.action))
-    const measured = doc.require.signals.filter((one) => one.signal !== PATH_COST)
-    const required = [...measured.map((one) => one.signal), ...doc.bands.map((band) => band.signal)].filter(
-      (signal, at, all) => all.indexOf(signal) === at,
-    )
-    return {
-      doc,
-      ref: policyRef(doc),
-      when: doc.when === undefined ? undefined : compile(doc.when),
-      timers: doc.timers,
-      tiers,
-      nearest: 'nearest' in ladder ? ladder.nearest : 0,
-      ladderNames,
-      nextAfter: [-1, ...tiers.keys()].map((tier) => [...ladderNames.slice(tier + 1).flat(), ...actions]),
-      pathCostMax: doc.require.signals.find((one) => one.signal === PATH_COST)?.threshold.limit,
-      gates: measured.map((one) => gate(one.signal, one.threshold, doc.timers)),
-      bands: doc.bands.map((band) => ({
-        signal: band.signal,
-        steps: band.steps.map((step) => ({
-          gate: step.threshold === undefined ? undefined : gate(band.signal, step.threshold, doc.timers),
-          action: step.action,
-        })),
-      })),
-      freshness: required.map((signal) => ({
-        signal,
-        limitMs: freshnessLimit(workload, signal),
-      })),
-      rank: doc.rank.map((one) => ({
-        signal: one.signal,
-        heldKey:
-          one.signal === PATH_COST ? '' : held(one.signal, one.within ?? 0, one.withinPct ?? 0, doc.timers.stableForMs),
-        prefer: one.prefer,
-        within: one.within ?? 0,
-        withinPct: one.withinPct ?? 0,
-      })),
-      degraded: doc.degraded === undefined ? undefined : entry(doc.degraded.site),
-      readiness: targets.map((target) => readiness.of(target.site, doc.class, workload)),
-      admission: targets.map((target) => readiness.checks(target.site, doc, workload)),
-    }
-  }
-
-  const policies = new Map(set.policies.map((doc) => [policyRef(doc), policyProgram(doc)]))
-  const newest = new Map<string, PolicyProgram>()
-  for (const program of policies.values()) {
-    const known = newest.get(program.doc.metadata.name)
-    if (known === undefined || known.doc.metadata.version < program.doc.metadata.version) {
-      newest.set(program.doc.metadata.name, program)
-    }
-  }
-  const classes = new Map<ClassName, ClassProgram>(
-    set.classes.map((doc) => [doc.metadata.name, { doc, policies: [] as PolicyProgram[] }]),
-  )
-  for (const program of newest.values()) {
-    const known = classes.get(program.doc.class)
-    classes.set(program.doc.class, { doc: known?.doc, policies: [...(known?.policies ?? []), program] })
-  }
-  for (const [name, known] of classes) {
-    const order = (a: PolicyProgram, b: PolicyProgram) =>
-      b.doc.priority - a.doc.priority ||
-      Number(a.when === undefined) - Number(b.when === undefined) ||
-      (a.ref < b.ref ? -1 : 1)
-    classes.set(name, { doc: known.doc, policies: known.policies.toSorted(order) })
-  }
-
-  const shared = targets.map((target) => readiness.of(target.site))
-  const redLimits = new Map(shared.map((program) => [program, redLimitsOf(program)]))
-
-  return {
-    compile,
-    targets,
-    indexOf,
-    bySite,
-    sites: new Map(set.sites.map((site) => [site.metadata.name, site])),
-    siteIndex: new Map(set.sites.map((site, index) => [site.metadata.name, index])),
-    readiness: shared,
-    redLimits: shared.map((program) => redLimits.get(program)!),
-    classes,
-    policies,
-    residencies: new Map(set.residencies.map((one) => [one.metadata.name, one])),
-    ...compileOverrides(data.overrideSets),
-    ...compileClusters(data.clusters, targets),
-    gateSpecs,
-    heldSpecs,
-  }
-}
-
-/** The part of the programs that overrides make. */
-export const compileOverrides = (
-  sets: Readonly<Record<string, OverrideSet>>,
-): Pick<Programs, 'overrides' | 'maintenance' | 'routing'> => {
-  const all = Object.keys(sets)
-    .sort()
-    .map((name) => sets[name]!)
-  return {
-    overrides: all.flatMap((set) => set.overrides),
-    maintenance: all.flatMap((set) => set.maintenance),
-    // Of several sources the one that switches off wins: an emergency order must not be undone by a second file.
-    routing: all.find((set) => set.routing?.enabled === false)?.routing ?? all.find((set) => set.routing)?.routing,
-  }
-}
-
-/** The part of the programs that Envoy's clusters make. */
-export const compileClusters = (
-  clusters: readonly ClusterName[] | null,
-  targets: readonly TargetProgram[],
-): Pick<Programs, 'clusters' | 'aggregates'> => {
-  const known = clusters === null ? null : new Set(clusters)
-  const aggregates = new Map<number, ClusterName>()
-  if (known !== null) {
-    const byCluster = new Map(targets.map((target) => [target.cluster, target.index]))
-    for (const name of known) {
-      const plus = name.indexOf('+')
-      if (plus < 0) continue
-      const first = byCluster.get(name.slice(0, plus))
-      const second = byCluster.get(name.slice(plus + 1))
-      if (first === undefined || second === undefined) continue
-      aggregates.set(first * targets.length + second, aggregateName(name.slice(0, plus), name.slice(plus + 1)))
-    }
-  }
-  return { clusters: known, aggregates }
 }

@@ -10,7 +10,7 @@ const PLACE_FACTS: ReadonlySet<string> = new Set(['region', 'country', 'asn'])
 /** Facts that hubward works out by itself; a source for one would be ignored. */
 const RESERVED_FACTS: ReadonlySet<string> = new Set([
   ...['requestId', 'seed', 'method', 'path', 'residency', 'residencyClass', 'session', 'hop'],
-  ...['deadlineMs', 'contextTokens', 'extra'],
+  ...['deadlineMs', 'contextTokens', 'extra', 'forced'],
 ])
 
 /** What a `geo` source can be asked for. */

@@ -20,6 +20,8 @@ export const HEADERS = {
   residency: 'x-hubward-residency',
   /** A signed decision of another hubward upstream of this one. */
   hop: 'x-hubward-hop',
+  /** A tester's signed word: the cohort to count as of, the arm to be in. Envoy lets it in only where it was told to. */
+  force: 'x-hubward-force',
   /** What a job says it needs. A client may send it: it only ever tightens what the class's policy asks for. */
   needs: 'x-hubward-needs',
 } as const

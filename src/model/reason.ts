@@ -25,6 +25,7 @@ export const REASONS = {
   stale: 'required signals are too old to decide on, and the class says to wait',
   readiness: 'what the readiness of every target admits leaves this class out',
   held: 'the request waits for room, for a bounded time',
+  flag: 'a flag of the kill-switch or incident layer says so',
   band: 'a band of the policy says so for every pool',
   'reservations-full': 'as many jobs are admitted as can be kept account of; none may run without a reservation',
   'hop-loop': 'the request has been through this hubward before',

@@ -204,6 +204,10 @@ export interface RolloutState {
   readonly narrowedAt?: EpochMs
   /** Since when no document names it any more. */
   readonly goneAt?: EpochMs
+  /** Units and bad events since the present shares are in force, the pending ones included. */
+  readonly exposed?: Readonly<Record<Arm, ArmCount>>
+  /** The stage that a person last decided on: no rollback goes past it until `resume` hands it back to the judge. */
+  readonly decidedStage?: number
 }
 
 /** What a person says of a rollout. */

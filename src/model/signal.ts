@@ -5,7 +5,10 @@ import { MEASURED_SIGNALS } from './signals-measured.ts'
 import { SERVING_SIGNALS } from './signals-serving.ts'
 
 /** Every signal a site can report. To add one, add a row: feeds, schema, lint and docs read this table. */
-export const SIGNALS = { ...SERVING_SIGNALS, ...MEASURED_SIGNALS, ...FACILITY_SIGNALS } as const satisfies Record<string, Signal>
+export const SIGNALS = { ...SERVING_SIGNALS, ...MEASURED_SIGNALS, ...FACILITY_SIGNALS } as const satisfies Record<
+  string,
+  Signal
+>
 
 /**
  * The row of a signal, or undefined for a name that is not in the table. A signal of one class, `slo.burn_1h_ratio@chat`,

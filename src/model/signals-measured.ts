@@ -54,7 +54,7 @@ export const MEASURED_SIGNALS = {
   }),
   'slo.burn_1h_ratio': row(
     'ratio',
-    'pool',
+    'site',
     'higher',
     BURN,
     'how many times too fast the class spends its error budget there, over an hour and over five minutes, the lesser of both; 14.4 is the limit: go elsewhere',
@@ -62,7 +62,7 @@ export const MEASURED_SIGNALS = {
   ),
   'slo.burn_6h_ratio': row(
     'ratio',
-    'pool',
+    'site',
     'higher',
     BURN,
     'the same over six hours and half an hour; 6 is the limit: no fail-back, new sessions elsewhere',
@@ -70,7 +70,7 @@ export const MEASURED_SIGNALS = {
   ),
   'slo.burn_1d_ratio': row(
     'ratio',
-    'pool',
+    'site',
     'higher',
     BURN,
     'the same over a day and two hours; 3 is the limit: no practice runs',
@@ -78,7 +78,7 @@ export const MEASURED_SIGNALS = {
   ),
   'slo.burn_3d_ratio': row(
     'ratio',
-    'pool',
+    'site',
     'higher',
     BURN,
     'the same over three days and six hours; 1 is the limit: note it',
@@ -86,7 +86,7 @@ export const MEASURED_SIGNALS = {
   ),
   'slo.locality_ratio': row(
     'ratio',
-    'pool',
+    'site',
     'lower',
     RATIO,
     "share of the last hour's requests for which the site was the first choice that it served within the class's latency budget",

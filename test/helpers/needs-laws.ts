@@ -41,7 +41,7 @@ const fitFor = (world: World, needs: JobNeeds | undefined): string[] => {
   const { data, programs } = world.snapshot
   const facts = world.facts({ class: 'job', ...(needs === undefined ? {} : { needs }) })
   const workloadOf = programs.classes.get('job')
-  const found = policyFor(facts, workloadOf)
+  const found = policyFor(facts, workloadOf, programs)
   const scene = sceneOf(facts, data, programs, world.tally, world.now, found, workloadOf?.doc)
   return programs.targets
     .filter((target) => hardBlock(scene, target, undefined) < 0)

@@ -1,0 +1,198 @@
+import type { Event } from '../model/event.ts'
+import { type Flag, LAYERS, type VariantMeaning } from '../model/flag.ts'
+import type { ClassName, EpochMs, FlagKey, PolicyRef, SourceName } from '../model/names.ts'
+import type { SnapshotData } from '../model/snapshot.ts'
+import { keepGates, keepHeld } from './keep-measured.ts'
+import { derivePolicy, needsSpecs } from './overlay.ts'
+import type {
+  ClassProgram,
+  Compiler,
+  Effect,
+  EngineSnapshot,
+  FlagProgram,
+  PolicyProgram,
+  Programs,
+  Steering,
+} from './programs.ts'
+import { armsOf, hasEnded, renderFlag } from './rollout-targeting.ts'
+
+/** The programs with everything that flags and rollouts have a say in: which versions are in force, and what steers each class. */
+export const withFlags = (programs: Programs, data: SnapshotData): Programs => {
+  const flags = flagsOf(programs, data)
+  const classes = defaultsOf(programs, data, heldBack(programs, data, flags))
+  const { compiler, specs } = programs.compiler()
+  for (const [name, known] of classes) {
+    const steering = steeringOf(name, known, flags, programs, compiler)
+    if (steering.length > 0) classes.set(name, { ...known, steering })
+  }
+  const isPlain = specs.gateSpecs.size === 0 && specs.heldSpecs.size === 0
+  const { gateSpecs, heldSpecs } = programs.ofDocuments
+  return {
+    ...programs,
+    flags,
+    classes,
+    gateSpecs: isPlain ? gateSpecs : new Map([...gateSpecs, ...specs.gateSpecs]),
+    heldSpecs: isPlain ? heldSpecs : new Map([...heldSpecs, ...specs.heldSpecs]),
+  }
+}
+
+/** The snapshot once its flags or rollouts have changed; what is measured is kept, and what is newly needed begins. */
+export const reflag = ({ data, programs: before }: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
+  const programs = withFlags(before, data)
+  if (programs.gateSpecs === before.gateSpecs && programs.heldSpecs === before.heldSpecs) return { programs, data }
+  const gates = keepGates(data.gates, undefined, data.columns, data.targets, programs, now, events)
+  const held = keepHeld(data.held, undefined, data.columns, data.targets.length, programs)
+  return { programs, data: { ...data, gates, held } }
+}
+
+/** The names of policies that flags and rollouts speak of: they stay addressable. */
+export const refsNamed = ({
+  flagSets,
+  rollouts,
+}: Pick<SnapshotData, 'flagSets' | 'rollouts'>): ReadonlySet<PolicyRef> => {
+  const refs = new Set<PolicyRef>()
+  for (const { set } of Object.values(flagSets))
+    for (const { meanings } of Object.values(set.flags))
+      for (const meaning of Object.values(meanings)) if (meaning.kind === 'policy') refs.add(meaning.policy)
+  for (const { policy } of Object.values(rollouts)) if (policy !== null) refs.add(policy)
+  return refs
+}
+
+/** Every flag by key, of the source first by its name where several have it, rendered by the rollout that drives it. */
+const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): ReadonlyMap<FlagKey, FlagProgram> => {
+  const drivers = new Map([...programs.rollouts.values()].map((one) => [one.flag, one]))
+  const flags = new Map<FlagKey, FlagProgram>()
+  const add = (written: Flag, source: SourceName): void => {
+    if (flags.has(written.key)) return
+    const driver = drivers.get(written.key)
+    const isDriven = driver !== undefined && written.layer === 'rollout' && written.class === driver.class
+    const state = isDriven ? rollouts[driver.metadata.name] : undefined
+    const flag = isDriven ? renderFlag(written, driver, state) : written
+    flags.set(flag.key, {
+      flag,
+      source,
+      evaluate: programs.compileFlag(flag),
+      rollout: isDriven ? driver.metadata.name : undefined,
+      arms: isDriven && state !== undefined && !hasEnded(state) ? armsOf(driver) : undefined,
+    })
+  }
+  for (const source of Object.keys(flagSets).sort())
+    for (const flag of Object.values(flagSets[source]!.set.flags)) add(flag, source)
+  return flags
+}
+
+/** Versions that a rollout has not brought to its end: nobody has them by default. */
+const heldBack = (
+  programs: Programs,
+  { rollouts }: SnapshotData,
+  flags: ReadonlyMap<FlagKey, FlagProgram>,
+): ReadonlySet<PolicyRef> => {
+  const refs = new Set<PolicyRef>()
+  for (const { policy, status } of Object.values(rollouts))
+    if (policy !== null && status !== 'finished') refs.add(policy)
+  for (const { metadata, policy, flag, variants } of programs.rollouts.values()) {
+    if (rollouts[metadata.name]?.status === 'finished') continue
+    if (policy !== undefined) refs.add(policy)
+    const meaning = flags.get(flag)?.flag.meanings[variants.treatment]
+    if (meaning?.kind === 'policy') refs.add(meaning.policy)
+  }
+  return refs
+}
+
+/** The policies of each class that are in force by themselves: of each name the newest version that is not held back. */
+const defaultsOf = (
+  { policies, classes }: Programs,
+  { retained }: SnapshotData,
+  heldBackRefs: ReadonlySet<PolicyRef>,
+): Map<ClassName, ClassProgram> => {
+  const kept = new Set(retained.map(({ metadata }) => `${metadata.name}@${metadata.version}`))
+  const newest = new Map<string, PolicyProgram>()
+  for (const [ref, program] of policies) {
+    if (kept.has(ref) || heldBackRefs.has(ref)) continue
+    const known = newest.get(program.doc.metadata.name)
+    if (known === undefined || known.doc.metadata.version < program.doc.metadata.version)
+      newest.set(program.doc.metadata.name, program)
+  }
+  const byClass = new Map<ClassName, PolicyProgram[]>()
+  for (const program of newest.values())
+    byClass.set(program.doc.class, [...(byClass.get(program.doc.class) ?? []), program])
+  const order = (a: PolicyProgram, b: PolicyProgram) =>
+    b.doc.priority - a.doc.priority ||
+    Number(a.when === undefined) - Number(b.when === undefined) ||
+    (a.ref < b.ref ? -1 : 1)
+  const names = new Set([...classes.keys(), ...byClass.keys()])
+  return new Map(
+    [...names].map((name) => [
+      name,
+      { doc: classes.get(name)?.doc, policies: (byClass.get(name) ?? []).sort(order), steering: [] },
+    ]),
+  )
+}
+
+/** The flags that steer a class, strongest layer first, by key inside a layer. */
+const steeringOf = (
+  className: ClassName,
+  known: ClassProgram,
+  flags: ReadonlyMap<FlagKey, FlagProgram>,
+  programs: Programs,
+  compiler: Compiler,
+): Steering[] => {
+  const steering = [...flags.values()].flatMap((program): Steering[] => {
+    const { flag } = program
+    if (flag.layer === undefined || flag.class !== className || flag.definition.state === 'DISABLED') return []
+    const effects = Object.entries(flag.meanings).map(
+      ([variant, meaning]) => [variant, effectOf(meaning, className, known, programs, compiler)] as const,
+    )
+    return [{ ...program, layer: flag.layer, effects: new Map(effects) }]
+  })
+  return steering.sort(
+    (a, b) => LAYERS.indexOf(a.layer) - LAYERS.indexOf(b.layer) || (a.flag.key < b.flag.key ? -1 : 1),
+  )
+}
+
+const effectOf = (
+  meaning: VariantMeaning,
+  className: ClassName,
+  { policies }: ClassProgram,
+  programs: Programs,
+  compiler: Compiler,
+): Effect => {
+  switch (meaning.kind) {
+    case 'nothing':
+      return meaning
+    case 'action':
+      return meaning.action.action === 'route' ? { kind: 'nothing' } : { kind: 'action', spec: meaning.action }
+    case 'policy': {
+      const policy = programs.policies.get(meaning.policy)
+      // A version of another class is none that this class may be given.
+      return { kind: 'policy', ref: meaning.policy, policy: policy?.doc.class === className ? policy : undefined }
+    }
+    case 'overlay': {
+      const derived = new Map<PolicyProgram, PolicyProgram>()
+      const over = (base: PolicyProgram): PolicyProgram => {
+        let made = derived.get(base)
+        if (made === undefined) {
+          made = derivePolicy(base, meaning.overlay, compiler)
+          derived.set(base, made)
+        }
+        return made
+      }
+      if (needsSpecs(meaning.overlay)) for (const base of basesOf(policies, programs)) over(base)
+      return { kind: 'overlay', over }
+    }
+    default:
+      return meaning satisfies never
+  }
+}
+
+/** The policies that an overlay can come to lie on. */
+const basesOf = (policies: readonly PolicyProgram[], programs: Programs): Set<PolicyProgram> =>
+  new Set([
+    ...policies,
+    ...policies.flatMap(({ doc }) =>
+      Object.values(doc.tenantOverrides ?? {}).flatMap((ref) => {
+        const policy = programs.policies.get(ref)
+        return policy === undefined ? [] : [policy]
+      }),
+    ),
+  ])

@@ -1,0 +1,68 @@
+import type { Flag, FlagDefinition, Json } from '../model/flag.ts'
+import type { Arm, Rollout, RolloutState } from '../model/rollout.ts'
+
+/** Shares are basis points: all buckets lie below this, whatever the share, so that a growing share moves nobody away. */
+export const SHARE_WHOLE = 10_000
+
+/** Has the rollout come to an end of any kind? */
+export const hasEnded = (state: RolloutState | undefined): boolean =>
+  state !== undefined && state.status !== 'running' && state.status !== 'held'
+
+/**
+ * The flag as its rollout has it: exposure written into its targeting, so that whoever evaluates the definition, here or
+ * behind flagd.sync and OFREP, puts the same request into the same arm. Who takes part: those whom the flag's own
+ * targeting gives the treatment (everybody where it has none), of the stage's cohort, and of the stage's share of
+ * tenants. Of them the hash of the targeting key decides the arm. Others get the flag's default.
+ *
+ * Example, at 10 %: {"if": [{"==": [<own targeting>, "treatment"]},
+ * {"fractional": [{"cat": ["<flag>/arms/", {"var": "targetingKey"}]}, ["treatment", 1000], ["control", 9000]]}, null]}
+ */
+export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | undefined): Flag => {
+  const { definition } = flag
+  const { control, treatment } = rollout.variants
+  if (state === undefined || hasEnded(state)) {
+    const isFinished = state?.status === 'finished'
+    // A policy that has won is the class's default by itself; an overlay goes on for whom the flag meant it.
+    if (isFinished && flag.meanings[treatment]?.kind === 'policy')
+      return changed(flag, { ...without(definition), state: 'DISABLED' }, 'retired')
+    if (isFinished) return flag
+    return changed(flag, { ...without(definition), defaultVariant: control }, 'control')
+  }
+  const { shareBp, tenantsBp, cohort } = state
+  const own = definition.targeting
+  const hasOwn = own !== undefined && own !== null && !isEmpty(own)
+  const conditions: Json[] = [
+    ...(hasOwn ? [{ '==': [own, treatment] }] : []),
+    ...(cohort === undefined ? [] : [{ in: [cohort, { var: 'cohorts' }] }]),
+    ...(tenantsBp >= SHARE_WHOLE
+      ? []
+      : [{ '==': [split(flag.key, 'tenants', 'tenant', 'in', 'out', tenantsBp), 'in'] }]),
+  ]
+  const arms = split(flag.key, 'arms', 'targetingKey', treatment, control, shareBp)
+  const targeting = conditions.length === 0 ? arms : { if: [{ and: conditions }, arms, null] }
+  return changed(
+    flag,
+    { ...definition, targeting, defaultVariant: definition.defaultVariant ?? control },
+    `${shareBp}|${tenantsBp}|${cohort ?? ''}`,
+  )
+}
+
+/** The arm that each variant of a driven flag stands for. */
+export const armsOf = ({ variants }: Rollout): Readonly<Record<string, Arm>> => ({
+  [variants.control]: 'control',
+  [variants.treatment]: 'treatment',
+})
+
+const split = (key: string, purpose: string, by: string, first: string, second: string, firstBp: number): Json => ({
+  fractional: [{ cat: [`${key}/${purpose}/`, { var: by }] }, [first, firstBp], [second, SHARE_WHOLE - firstBp]],
+})
+
+const isEmpty = (targeting: Json): boolean => typeof targeting === 'object' && Object.keys(targeting ?? {}).length === 0
+
+const without = ({ targeting: _, ...rest }: FlagDefinition): FlagDefinition => rest
+
+const changed = (flag: Flag, definition: FlagDefinition, how: string): Flag => ({
+  ...flag,
+  definition,
+  hash: `${flag.hash}#${how}`,
+})
