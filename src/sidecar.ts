@@ -71,6 +71,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     config.hops && config.keys.hopFile !== undefined
       ? { keys: keysIn(config.keys.hopFile), instance: config.instance }
       : undefined
+  const forceKeys = config.keys.forceFile === undefined ? undefined : keysIn(config.keys.forceFile)
   const geo = await openGeo({
     ...config.geo,
     onProblem: (problem) => say(`geo ${problem.path}`, problem.message, () => log.warn(problemText(problem))),
@@ -119,6 +120,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         geo: geo.lookup,
         sessionKeys: session,
         ...(hops === undefined ? {} : { hops }),
+        ...(forceKeys === undefined ? {} : { forceKeys }),
       })
       targetOfCluster = new Map(snapshot.programs.targets.map((target) => [target.cluster, target.name]))
       classNames = new Set(snapshot.programs.classes.keys())

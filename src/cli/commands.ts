@@ -4,6 +4,7 @@ import { decideCommand } from './commands/decide.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
 import { explainCommand } from './commands/explain.ts'
+import { forceCommand } from './commands/force.ts'
 import { gapsCommand } from './commands/gaps.ts'
 import { gateCommand } from './commands/gate.ts'
 import { overrideCommand } from './commands/override.ts'
@@ -32,6 +33,7 @@ export const COMMANDS = {
   gate: gateCommand,
   explain: explainCommand,
   test: testCommand,
+  force: forceCommand,
   envoy: envoyCommand,
   doctor: doctorCommand,
   schema: schemaCommand,

@@ -25,6 +25,7 @@ export interface EnvoyFlags {
   readonly accessLog: string
   readonly retryAfter: number
   readonly hops?: true
+  readonly force?: true
   readonly tellClients: boolean
   readonly aggregatesMax: number
 }
@@ -112,6 +113,7 @@ export function envoyOptions(flags: EnvoyFlags): EnvoyOptions {
     accessLog: flags.accessLog === 'none' ? undefined : flags.accessLog,
     retryAfterS: Math.max(1, Math.ceil(flags.retryAfter / 1_000)),
     hops: flags.hops ?? false,
+    force: flags.force ?? false,
     tellClients: flags.tellClients,
     aggregatesMax: flags.aggregatesMax,
   }

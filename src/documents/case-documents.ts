@@ -54,7 +54,10 @@ const isOf =
 function without(set: DocumentSet, replaced: readonly Named[]): DocumentSet {
   const lists = Object.entries(READERS).map(([kind, { list }]) => {
     const names = replaced.filter(isOf(kind as Kind)).map(nameOf)
-    return [list, (set[list] as readonly Pick<Named, 'metadata'>[]).filter((one) => !names.includes(nameOf(one)))]
+    return [
+      list,
+      ((set[list] ?? []) as readonly Pick<Named, 'metadata'>[]).filter((one) => !names.includes(nameOf(one))),
+    ]
   })
   return Object.fromEntries(lists) as unknown as DocumentSet
 }

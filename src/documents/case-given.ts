@@ -42,6 +42,8 @@ export interface Given {
   readonly routing: boolean
   readonly clusters: readonly string[] | null
   readonly documents: readonly unknown[]
+  /** A flagd definition as it was written; null: no flags. */
+  readonly flags: unknown
 }
 
 interface WrittenOrder {
@@ -78,6 +80,7 @@ export const NOTHING_GIVEN: Given = {
   routing: true,
   clusters: null,
   documents: [],
+  flags: null,
 }
 
 type Words = Readonly<Record<string, unknown>>
@@ -105,6 +108,7 @@ export function addGiven(before: Given, written: Words, wrong: Wrong): Given {
     routing,
     clusters: (written.clusters as string[] | undefined) ?? before.clusters,
     documents: (written.documents as unknown[] | undefined) ?? before.documents,
+    flags: written.flags ?? before.flags,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Because, Decision } from '../model/decision.ts'
+import type { LayerTrace } from '../model/flag.ts'
 import { siteOf } from '../model/names.ts'
 import type { TargetReadiness } from '../model/readiness.ts'
 import { DIMENSIONS, type Dimension } from '../model/signal-row.ts'
@@ -25,6 +26,8 @@ export function unmet(
       failures.push(`then knows no "${word}"${didYouMean(word, Object.keys(THEN_WORDS))}`)
     } else if (word === 'because') {
       failures.push(...unmetBecause([wanted].flat() as Partial<Because>[], decision.because))
+    } else if (word === 'layers') {
+      failures.push(...unmetLayers([wanted].flat() as Partial<LayerTrace>[], decision.layers))
     } else if (word === 'policy') {
       const names = [decision.policy, decision.policy?.split('@')[0]]
       if (!names.includes(String(wanted))) failures.push(told('policy', wanted, decision.policy))
@@ -49,7 +52,12 @@ export function unmet(
 
 function visible(decision: Decision): Record<string, unknown> {
   const target = 'target' in decision ? decision.target : undefined
-  return { ...decision, ...(target === undefined ? {} : { site: siteOf(target) }) }
+  return {
+    ...decision,
+    arm: decision.arm ?? 'none',
+    forced: decision.forced ?? false,
+    ...(target === undefined ? {} : { site: siteOf(target) }),
+  }
 }
 
 function unmetBecause(wanted: readonly Partial<Because>[], because: readonly Because[]): string[] {
@@ -61,6 +69,16 @@ function unmetBecause(wanted: readonly Partial<Because>[], because: readonly Bec
       const shown = because.map(({ target, constraint, measured, limit }) => ({ target, constraint, measured, limit }))
       return `because has no ${JSON.stringify(one)}; it has ${JSON.stringify(shown)}`
     })
+}
+
+function unmetLayers(wanted: readonly Partial<LayerTrace>[], layers: readonly LayerTrace[]): string[] {
+  const meets = (entry: LayerTrace, [field, value]: [string, unknown]): boolean => {
+    const seen = entry[field as keyof LayerTrace]
+    return value === false ? seen === undefined : seen === value
+  }
+  return wanted
+    .filter((one) => !layers.some((entry) => Object.entries(one).every((pair) => meets(entry, pair))))
+    .map((one) => `layers has no ${JSON.stringify(one)}; it has ${JSON.stringify(layers)}`)
 }
 
 const told = (word: string, wanted: unknown, seen: unknown): string =>

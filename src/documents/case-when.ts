@@ -1,9 +1,10 @@
 import type { DocumentSet } from '../model/documents.ts'
 import { FACT_NAMES, type Facts, type FactValue, type JobNeeds } from '../model/facts.ts'
 import { targetName } from '../model/names.ts'
+import { ARMS } from '../model/rollout.ts'
 import { NEED_WORDS, WHEN_WORDS } from './case-words.ts'
 import { FACT_TYPES } from './condition-check.ts'
-import { didYouMean } from './suggest.ts'
+import { didYouMean, knownNames } from './suggest.ts'
 
 /** The facts that a written `when` describes. */
 export function caseFacts(
@@ -36,7 +37,28 @@ export function caseFacts(
     ...(hop === undefined ? {} : { hop: hopOf(String(hop), set) }),
     ...(followUp === undefined ? {} : { followUp: followUpOf(followUp, wrong) }),
     ...(needs === undefined ? {} : { needs: needsOf(needs, wrong) }),
+    ...forcedOf(when, set, wrong),
     extra,
+  }
+}
+
+/** What a tester's header would force. A cohort or an arm that is not there would force nothing, without a word. */
+function forcedOf(
+  { cohort, arm }: Readonly<Record<string, unknown>>,
+  set: DocumentSet,
+  wrong: (what: string) => void,
+): Pick<Facts, 'forced'> {
+  if (cohort === undefined && arm === undefined) return {}
+  const known = (set.cohorts ?? []).map(({ metadata }) => metadata.name)
+  if (cohort !== undefined && !known.includes(String(cohort)))
+    wrong(`no cohort is called "${cohort}"; ${knownNames(known)}${didYouMean(String(cohort), known)}`)
+  const chosen = ARMS.find((name) => name === arm)
+  if (arm !== undefined && chosen === undefined) wrong(`when.arm has to be ${ARMS.join(' or ')}`)
+  return {
+    forced: {
+      ...(cohort === undefined ? {} : { cohort: String(cohort) }),
+      ...(chosen === undefined ? {} : { arm: chosen }),
+    },
   }
 }
 

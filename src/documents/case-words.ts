@@ -12,6 +12,8 @@ export const GIVEN_WORDS = {
   overrides: 'orders in force: kind, scope, and optionally constraint, reason, for (a duration)',
   routing: 'on or off',
   clusters: 'the clusters that Envoy is known to have; absent: all',
+  flags:
+    'flags in force: a flagd definition as in a file, or only its flags by key, whose state is then ENABLED where none is written',
   documents: 'documents as in a file, which replace those of the same kind and name',
 } as const satisfies Record<string, string>
 
@@ -38,6 +40,8 @@ export const WHEN_WORDS = {
   followUp: 'the request is about work that was sent before: ask (looks at it or ends it) or work (adds to it)',
   needs:
     'what a job says it needs: signals, gpu, cooling, mayDelay, mw, coolingKw, gpus, gpusMin, batchSize, near, hours',
+  cohort: "what a tester's signed header asks for: to count as of this cohort",
+  arm: "what a tester's signed header asks for: to be in this arm, control or treatment",
   seed: '16 hex digits; absent: zeros',
 } as const satisfies Record<string, string>
 
@@ -74,5 +78,9 @@ export const THEN_WORDS = {
     'by target, the readiness for the class of the request: overall, or a dimension: { ams/h100: { power: amber } }',
   forecast: 'when it is expected to fit: in (a duration from now, or never), waitsFor, target',
   suggest: 'what could be asked for instead: gpus',
+  layers:
+    'flags that have to be among those that had a say: layer, flag, and optionally variant, shadowed, error, stale',
+  arm: 'control, treatment or none',
+  forced: "true or false: whether a tester's word counted",
   movedFrom: 'the target that the session was on before',
 } as const satisfies Record<string, string>

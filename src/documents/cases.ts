@@ -2,11 +2,13 @@ import type { Change } from '../model/change.ts'
 import type { Decision } from '../model/decision.ts'
 import type { DocumentSet, PolicyCase } from '../model/documents.ts'
 import type { Facts } from '../model/facts.ts'
+import type { CompileFlag } from '../model/flag.ts'
 import type { ClassName, EpochMs, TargetName } from '../model/names.ts'
 import type { TargetReadiness } from '../model/readiness.ts'
 import type { CompileCondition } from '../model/snapshot.ts'
 import type { Tally } from '../model/tally.ts'
 import { caseDocuments, checkPlaces } from './case-documents.ts'
+import { caseFlags, type ReadFlags } from './case-flags.ts'
 import { addGiven, type Given, type GivenReservation, NOTHING, NOTHING_GIVEN, type Place } from './case-given.ts'
 import { caseOverrides, caseReservation } from './case-orders.ts'
 import { caseSamples } from './case-samples.ts'
@@ -18,9 +20,12 @@ import { parseDuration } from './duration.ts'
 
 /** The functions of the engine that cases are run with; this folder does not know it. */
 export interface CaseEngine<Snapshot> {
-  readonly emptySnapshot: (compile: CompileCondition) => Snapshot
+  readonly emptySnapshot: (compile: CompileCondition, compileFlag?: CompileFlag) => Snapshot
   readonly fold: (snapshot: Snapshot, change: Change) => { readonly snapshot: Snapshot }
   readonly decide: (facts: Facts, snapshot: Snapshot, tally: Tally, now: EpochMs, id: string) => Decision
+  /** How flags become programs, and how a flagd definition is read. Absent: cases can't give flags. */
+  readonly compileFlag?: CompileFlag
+  readonly readFlags?: ReadFlags
   /** The readiness of a target for a class; undefined for an unknown target. Absent: cases can't ask for it. */
   readonly readiness?: (
     snapshot: Snapshot,
@@ -29,6 +34,9 @@ export interface CaseEngine<Snapshot> {
     now: EpochMs,
   ) => TargetReadiness | undefined
 }
+
+/** What building the world of a case takes. */
+type Builder<Snapshot> = Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold' | 'compileFlag' | 'readFlags'>
 
 /** What came of one case. */
 export interface CaseResult {
@@ -95,7 +103,7 @@ export function runCase<Snapshot>(
  */
 export function* questionsOf<Snapshot>(
   set: DocumentSet,
-  engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>,
+  engine: Builder<Snapshot>,
   written: PolicyCase,
   failures: string[],
 ): Generator<Question<Snapshot>> {
@@ -111,6 +119,7 @@ export function* questionsOf<Snapshot>(
     const after = 'after' in words ? words.after : undefined
     given = addGiven(given, words.given ?? {}, wrong)
     checkPlaces(documents, given, wrong)
+    run.flag(given, wrong)
     when = { ...when, ...words.when }
     run.pass(withNear(documents, given, when), endsOf(when), parseDuration(after ?? '0s') ?? 0)
     const isAsked = Object.keys(words.when ?? {}).length > 0 || Object.keys(words.then ?? {}).length > 0
@@ -152,21 +161,22 @@ const endsOf = ({ region, asn }: Readonly<Record<string, unknown>>): string[] =>
 const SOURCE = { source: 'case', version: 'case', nonce: 'case' }
 
 class Run<Snapshot> {
-  readonly #engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>
+  readonly #engine: Builder<Snapshot>
   readonly #set: DocumentSet
   #snapshot: Snapshot
   #now: EpochMs
   readonly #beginning: EpochMs
   #places: Readonly<Record<string, Place>> | undefined
   #reservations: readonly GivenReservation[] = []
+  #flags: unknown = null
   #orders: { readonly given: Given['overrides']; readonly at: EpochMs } | undefined
 
-  constructor(engine: Pick<CaseEngine<Snapshot>, 'emptySnapshot' | 'fold'>, set: DocumentSet, now: EpochMs) {
+  constructor(engine: Builder<Snapshot>, set: DocumentSet, now: EpochMs) {
     this.#engine = engine
     this.#set = set
     this.#now = now
     this.#beginning = now
-    this.#snapshot = engine.emptySnapshot(compileCondition)
+    this.#snapshot = engine.emptySnapshot(compileCondition, engine.compileFlag)
     this.#apply({ kind: 'documents-accepted', at: now, ...SOURCE, hash: 'case', set, problems: [] })
   }
 
@@ -206,6 +216,15 @@ class Run<Snapshot> {
       return caseSeries({ site, ...(pool === undefined ? {} : { pool }) }, written, this.#beginning)
     })
     if (series.length > 0) this.#apply({ kind: 'samples-arrived', at: this.#now, samples: [], heartbeats: [], series })
+  }
+
+  /** Puts a case's flags in force, once, and again when it gives others; what is wrong with them is told. */
+  flag({ flags }: Given, wrong: (what: string) => void): void {
+    if (flags === this.#flags) return
+    this.#flags = flags
+    const set = caseFlags(flags, this.#engine.readFlags, wrong)
+    if (set === null) return
+    this.#apply({ kind: 'flags-accepted', at: this.#now, ...SOURCE, set, problems: [], ttlMs: 0, whenStale: 'keep' })
   }
 
   #reserve({ reservations }: Given): void {

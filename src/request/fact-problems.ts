@@ -12,6 +12,7 @@ export const FACT_PROBLEMS = {
   'request/bad-needs': 'a part of what the job needs could not be read',
   'request/bad-session': 'a session token that is not ours, or no longer right, was left out',
   'request/bad-hop': 'the hop header is not one of ours, or too old',
+  'request/bad-force': "a tester's header that is not one of ours, or has ended, was left out",
 } as const satisfies Record<string, string>
 
 /** A key of FACT_PROBLEMS. */

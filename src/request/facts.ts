@@ -7,6 +7,7 @@ import type { RequestView } from '../model/request-view.ts'
 import type { FactProblem } from './fact-problems.ts'
 import { factReader } from './fact-reader.ts'
 import { followUpReader } from './follow-up.ts'
+import { type Forced, verifyForce } from './force.ts'
 import type { GeoAnswer } from './geo.ts'
 import { verifyHop } from './hop.ts'
 import { mergedSources } from './merged-sources.ts'
@@ -45,6 +46,8 @@ export interface FactsOptions {
   readonly sessionKeys?: SigningKeys
   /** The keys of hops, and this hubward's own id. */
   readonly hops?: { readonly keys: SigningKeys; readonly instance: string }
+  /** The keys of testers' headers. */
+  readonly forceKeys?: SigningKeys
 }
 
 /** How long a session lives where its class is not among the documents: 30 minutes. */
@@ -168,6 +171,8 @@ export function compileFacts(
     session(facts, reading)
     const hop = hopOf(reading, options.hops)
     if (hop !== undefined) facts.hop = hop
+    const forced = forcedOf(reading, options.forceKeys)
+    if (forced !== undefined) facts.forced = forced
     const at = deadlineOf(reading)
     if (at !== undefined) facts.deadlineMs = at
     const needs = needsOf(reading, facts.class)
@@ -195,6 +200,14 @@ function hopOf(reading: Reading, hops: FactsOptions['hops']): HopFact | undefine
   const hop = verifyHop(hops!.keys, header, hops!.instance, reading.now)
   if (hop.verdict === 'invalid') reading.problem('request/bad-hop', 'hop')
   return hop
+}
+
+function forcedOf(reading: Reading, keys: SigningKeys | undefined): Forced | undefined {
+  const header = keys === undefined ? undefined : brought(reading.view.header(HEADERS.force))
+  if (header === undefined) return undefined
+  const forced = verifyForce(keys!, header, reading.now)
+  if (forced === undefined) reading.problem('request/bad-force', 'forced')
+  return forced
 }
 
 function modelIn(reading: Reading): string | undefined {

@@ -86,6 +86,7 @@ export function envoyCommand(program: Command): void {
         .default(D.retryAfterS * 1_000, '30s'),
     )
     .option('--hops', 'let in the signed decisions of other hubwards')
+    .option('--force', "let in testers' signed headers, see `hubward force`")
     .option('--no-tell-clients', 'keep site, reason and policy from clients')
     .option('--aggregates-max <count>', 'the most pairs of clusters that heal one another', parseCount, D.aggregatesMax)
     .addOption(new Option('--istio <place>', 'write an EnvoyFilter for').choices(['gateway', 'sidecar']))

@@ -46,7 +46,7 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
       },
       request_attributes: [...new Set(['source.address', ...attributes])],
       forward_rules: { disallowed_headers: { patterns: secret.map((exact) => ({ exact })) } },
-      mutation_rules: mutationRules(set),
+      mutation_rules: mutationRules(set, options),
       metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA] } },
     }),
   }
@@ -70,7 +70,7 @@ function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
         patterns: SECRET_HEADERS.filter((name) => !headersRead(set).has(name)).map((exact) => ({ exact })),
       },
       metadata_context_namespaces: [JWT_METADATA],
-      decoder_header_mutation_rules: mutationRules(set),
+      decoder_header_mutation_rules: mutationRules(set, options),
     }),
   }
 }
@@ -78,9 +78,12 @@ function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
 // Without rules a processor may rewrite the path and drop the request id. Envoy holds refusals against the same rules:
 // one whose content-type is not let in arrives as text/plain, and without its Retry-After. The names are not all written
 // out, because Envoy refuses a regex of more than 100 steps.
-const mutationRules = (set: DocumentSet): EnvoyObject => {
+const mutationRules = (set: DocumentSet, { force }: EnvoyOptions): EnvoyObject => {
   const content = rewritesBodies(set) ? 'content-(type|length)' : 'content-type'
-  const kept = Object.values(HEADERS).filter((name) => !DECISION_HEADERS.includes(name))
+  // A tester's header that is not let in is not there to be changed.
+  const kept = Object.values(HEADERS).filter(
+    (name) => !DECISION_HEADERS.includes(name) && (force || name !== HEADERS.force),
+  )
   return {
     disallow_all: true,
     allow_expression: { regex: `x-hubward-[a-z-]+|${content}|retry-after|x-should-retry` },

@@ -5,13 +5,14 @@ import type { EnvoyOptions } from './options.ts'
 /** The name of the early header mutation: `hubward doctor` looks for it. */
 export const EARLY_MUTATION = 'hubward.early-headers'
 
-// The session token is the client's to bring back and a hop comes from another hubward: both are signed, and the
-// signature is what is believed. A job's needs only ever tighten. Everything else of x-hubward-* is gone before a route
+// The session token is the client's to bring back, a hop comes from another hubward and a force header from a tester:
+// all are signed, and the signature is what is believed. A job's needs only ever tighten. Everything else of x-hubward-* is gone before a route
 // is chosen.
 const letIn = (options: EnvoyOptions): readonly string[] => [
   HEADERS.session,
   HEADERS.needs,
   ...(options.hops ? [HEADERS.hop] : []),
+  ...(options.force ? [HEADERS.force] : []),
 ]
 
 /**

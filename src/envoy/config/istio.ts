@@ -44,7 +44,7 @@ export function istioEnvoyFilter(set: DocumentSet, options: EnvoyOptions, place:
     ...(byHost ? [residencyHeaderFilter()] : []),
     // One Envoy serves many hosts; only those that are named ask hubward.
     { ...decisionFilter(set, options), disabled: true },
-    sessionFilter(),
+    sessionFilter(options),
   ]
   return {
     apiVersion: 'networking.istio.io/v1alpha3',

@@ -35,7 +35,7 @@ const connectionManager = (set: DocumentSet, options: EnvoyOptions): EnvoyObject
       ...options.filtersBefore,
       ...(options.residency.by === 'vhost' ? [residencyHeaderFilter()] : []),
       decisionFilter(set, options),
-      sessionFilter(),
+      sessionFilter(options),
       { name: 'envoy.filters.http.router', typed_config: typed('extensions.filters.http.router.v3.Router') },
     ],
     local_reply_config: failClosedReply(options),

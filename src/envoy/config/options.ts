@@ -56,6 +56,8 @@ export interface EnvoyOptions {
   readonly retryAfterS: number
   /** Whether a signed decision of another hubward is let in. */
   readonly hops: boolean
+  /** Whether a tester's signed header is let in; it never goes on to a site. */
+  readonly force: boolean
   /** Whether clients are told site, reason, policy and decision. */
   readonly tellClients: boolean
   /** HTTP filters of the operator's that run before hubward's, as Envoy has them. */
@@ -85,6 +87,7 @@ export const ENVOY_OPTIONS_DEFAULT: EnvoyOptions = {
   accessLog: '/dev/stdout',
   retryAfterS: 30,
   hops: false,
+  force: false,
   tellClients: true,
   filtersBefore: [],
   aggregatesMax: 400,

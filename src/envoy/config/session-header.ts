@@ -5,11 +5,18 @@ import type { EnvoyOptions } from './options.ts'
 /** The dynamic metadata that keeps the session token between request and response. */
 export const SESSION_METADATA = 'hubward.session'
 
+// Envoy knows no rule that only removes, so a tester's header is kept as well; nothing reads it there.
+const FORCE_RULE: EnvoyObject = {
+  header: HEADERS.force,
+  on_header_present: { metadata_namespace: 'hubward.force', key: 'header' },
+  remove: true,
+}
+
 /**
- * Takes the session token off the request, so that no site sees it, and keeps it for the response. Stripping it at the
+ * Takes the session token off the request, so that no site sees it, and keeps it for the response; a tester's header goes no further either. Stripping it at the
  * route (request_headers_to_remove) would also empty `%REQ(x-hubward-session)%` there.
  */
-export const sessionFilter = (): EnvoyObject => ({
+export const sessionFilter = (options: EnvoyOptions): EnvoyObject => ({
   name: 'envoy.filters.http.header_to_metadata',
   typed_config: typed('extensions.filters.http.header_to_metadata.v3.Config', {
     request_rules: [
@@ -18,6 +25,7 @@ export const sessionFilter = (): EnvoyObject => ({
         on_header_present: { metadata_namespace: SESSION_METADATA, key: 'token' },
         remove: true,
       },
+      ...(options.force ? [FORCE_RULE] : []),
     ],
   }),
 })
