@@ -126,6 +126,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       classNames = new Set(snapshot.programs.classes.keys())
       metrics.know('class', classNames)
       metrics.know('target', snapshot.data.targets)
+      metrics.know('rollout', snapshot.programs.rollouts.keys())
     }
     if (change.kind === 'overrides-accepted') metrics.add('hubward_source_changes_total', 1, change.source, 'accepted')
     for (const event of events) told(event)

@@ -49,6 +49,21 @@ export const METRICS = {
     labels: ['code'],
     says: 'what was wrong with values that requests brought',
   },
+  hubward_layer_decisions_total: {
+    type: 'counter',
+    labels: ['class', 'layer'],
+    says: 'decisions in which a flag of this layer had its say, and no stronger one before it',
+  },
+  hubward_flag_failures_total: {
+    type: 'counter',
+    labels: ['class', 'layer'],
+    says: 'flags that should have had a say and could not: an evaluation error, a version that no document has, stale and off',
+  },
+  hubward_arm_decisions_total: {
+    type: 'counter',
+    labels: ['rollout', 'arm', 'action'],
+    says: 'decisions on requests that take part in a rollout, forced ones left out',
+  },
   hubward_no_policy_total: { type: 'counter', labels: ['class'], says: 'requests that no policy covered' },
   hubward_panic_total: {
     type: 'counter',

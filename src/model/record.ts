@@ -1,6 +1,6 @@
 import type { Decision } from './decision.ts'
 import type { Facts } from './facts.ts'
-import type { EpochMs } from './names.ts'
+import type { EpochMs, FlagKey } from './names.ts'
 
 /** One decision as the journal keeps it: all that a replay needs. */
 export interface DecisionRecord {
@@ -16,6 +16,10 @@ export interface DecisionRecord {
   readonly tally: Readonly<Record<string, number>>
   /** The gate states and values that were read, by target and signal. */
   readonly inputs: readonly DecisionInput[]
+  /** By key: the hashes of the flags that had a say, as their rollouts had rendered them; absent: none had. */
+  readonly flags?: Readonly<Record<FlagKey, string>>
+  /** The shares in force in the rollout that the request takes part in. */
+  readonly exposure?: { readonly shareBp: number; readonly tenantsBp: number; readonly cohort?: string }
   /** How long the request was held before, in ms. */
   readonly heldMs?: number
   /** False where something above is missing. */

@@ -125,6 +125,15 @@ const alertStale = ({ metrics, onStale }: JudgeParts, decision: Decision, { prog
   onStale(decision.class)
 }
 
+const countLayers = (metrics: Metrics, { class: className, layers, arm, rollout, action, forced }: Decision): void => {
+  for (const { layer, shadowed, error } of layers) {
+    if (error !== undefined) metrics.add('hubward_flag_failures_total', 1, className, layer)
+    else if (shadowed !== true) metrics.add('hubward_layer_decisions_total', 1, className, layer)
+  }
+  if (arm !== null && rollout !== undefined && forced !== true)
+    metrics.add('hubward_arm_decisions_total', 1, rollout, arm, action)
+}
+
 /** What goes with a decision that stands: counters, alerts, the reservation of an admitted job, the record. */
 type Conclude = (facts: Facts, decided: Decision, snapshot: EngineSnapshot, now: EpochMs, asking: Asking) => Decision
 
@@ -140,6 +149,7 @@ const concluder = (parts: JudgeParts): Conclude => {
     observeFreshness(metrics, snapshot, decision, now)
     parts.onDecided?.(facts, decision, asking.key, now)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
+    if (decision.layers.length > 0) countLayers(metrics, decision)
     alertStale(parts, decision, snapshot)
     if (decision.reason === 'panic') {
       metrics.add('hubward_panic_total', 1, decision.class)

@@ -1,6 +1,8 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { inputsOf } from '../engine/explain.ts'
+import type { EngineSnapshot } from '../engine/programs.ts'
 import { ENGINE_VERSION } from '../engine/version.ts'
+import type { Decision } from '../model/decision.ts'
 import type { Facts, FactValue } from '../model/facts.ts'
 import type { DecisionRecord } from '../model/record.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
@@ -27,6 +29,8 @@ export const recorder = (
     const inputs = inputsOf(facts, snapshot, now)
     // While a target comes back its share is compared with a hash of the session key, which is not written down.
     const readsKey = facts.sessionKey !== undefined && inputs.some(({ share }) => share > 0 && share < 1)
+    // So are the buckets of flags; which of them asked for one is not told, so any that had a say counts.
+    const readsBucket = facts.sessionKey !== undefined && decision.layers.length > 0
     const isHidden = hidden.some((name) => Object.hasOwn(facts, name) || Object.hasOwn(facts.extra, name))
     return {
       kind: 'decision',
@@ -40,11 +44,25 @@ export const recorder = (
       ),
       tally: dispatched ?? {},
       inputs,
-      replayable: dispatched !== null && inputs.length < INPUTS_MAX && !readsKey && !isHidden,
+      replayable: dispatched !== null && inputs.length < INPUTS_MAX && !readsKey && !readsBucket && !isHidden,
       sampledBy,
+      ...flagsOf(decision, snapshot),
       ...(heldMs === undefined ? {} : { heldMs }),
     }
   }
+}
+
+/** Which flags had a say, in which form, and the shares of the rollout that the request takes part in. */
+const flagsOf = (
+  { layers, rollout }: Decision,
+  { data, programs }: EngineSnapshot,
+): Pick<DecisionRecord, 'flags' | 'exposure'> => {
+  if (layers.length === 0) return {}
+  const flags = Object.fromEntries(layers.map(({ flag }) => [flag, programs.flags.get(flag)?.flag.hash ?? '']))
+  const state = rollout === undefined ? undefined : data.rollouts[rollout]
+  if (state === undefined) return { flags }
+  const { shareBp, tenantsBp, cohort } = state
+  return { flags, exposure: { shareBp, tenantsBp, ...(cohort === undefined ? {} : { cohort }) } }
 }
 
 const hashes = new WeakMap<SnapshotData['sources'], string>()
