@@ -44,6 +44,8 @@ export const DURATION_BOUNDS = {
   budget: [1, 3_600_000],
   // A burn rate looks back an hour at least.
   window: [3_600_000, 366 * DAY],
+  bake: [100, 90 * DAY],
+  endAfter: [1_000, 366 * DAY],
 } as const satisfies Record<string, readonly [number, number]>
 
 /** A field with a duration. */

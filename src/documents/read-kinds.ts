@@ -4,6 +4,7 @@ import { normaliseCohort } from './normalise-cohort.ts'
 import { normaliseFactSources, normalisePolicyTest } from './normalise-facts.ts'
 import { normalisePolicy } from './normalise-policy.ts'
 import { normaliseReadiness } from './normalise-readiness.ts'
+import { normaliseRollout } from './normalise-rollout.ts'
 import { normaliseSite } from './normalise-site.ts'
 import type { Kind } from './schema/kinds.ts'
 import type { Report } from './view.ts'
@@ -28,6 +29,7 @@ export const READERS: {
   FactSources: { list: 'factSources', read: normaliseFactSources },
   Readiness: { list: 'readiness', read: normaliseReadiness },
   Cohort: { list: 'cohorts', read: normaliseCohort },
+  Rollout: { list: 'rollouts', read: normaliseRollout },
   PolicyTest: { list: 'tests', read: normalisePolicyTest },
 }
 

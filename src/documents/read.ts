@@ -9,6 +9,7 @@ import { checkMinimum } from './check-minimum.ts'
 import { checkOverlap } from './check-overlap.ts'
 import { checkPolicies } from './check-policies.ts'
 import { checkReadiness } from './check-readiness.ts'
+import { checkRollouts } from './check-rollouts.ts'
 import { checkResidencies, checkSites } from './check-sites.ts'
 import { canonicalJson, contentHash, sha256 } from './hash.ts'
 import { type Located, placeOf } from './place.ts'
@@ -55,6 +56,7 @@ const CHECKS: readonly ((view: View) => void)[] = [
   checkLadders,
   checkReadiness,
   checkCohorts,
+  checkRollouts,
 ]
 
 /** How many problems are told. */

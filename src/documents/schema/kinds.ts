@@ -5,6 +5,7 @@ import { FACT_SOURCES } from './fact-sources.ts'
 import { DEFS, type Schema } from './parts.ts'
 import { POLICY, POLICY_TEST } from './policy.ts'
 import { READINESS } from './readiness.ts'
+import { ROLLOUT } from './rollout.ts'
 import { SITE } from './site.ts'
 
 /** Every kind of document. To add one, add its schema here and its reader in read-kinds.ts. */
@@ -15,6 +16,7 @@ export const KINDS = {
   Policy: POLICY,
   Readiness: READINESS,
   Cohort: COHORT,
+  Rollout: ROLLOUT,
   PolicyTest: POLICY_TEST,
   FactSources: FACT_SOURCES,
 } as const satisfies Record<string, KindSchema>
