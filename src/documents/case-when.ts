@@ -25,7 +25,7 @@ export function caseFacts(
   if (known.residencyClass !== undefined && allowed === undefined)
     wrong(`no residency class is called "${known.residencyClass}"`)
   if (known.residency === undefined && allowed !== undefined) known.residency = allowed
-  const { session, needs, seed, hop, followUp } = when
+  const { session, needs, seed, hop, followUp, forced } = when
   // Without a key there are no sessions.
   if (typeof session === 'string') known.sessionKey ??= 'case'
   return {
@@ -37,28 +37,23 @@ export function caseFacts(
     ...(hop === undefined ? {} : { hop: hopOf(String(hop), set) }),
     ...(followUp === undefined ? {} : { followUp: followUpOf(followUp, wrong) }),
     ...(needs === undefined ? {} : { needs: needsOf(needs, wrong) }),
-    ...forcedOf(when, set, wrong),
+    ...(forced === undefined ? {} : { forced: forcedOf(forced, set, wrong) }),
     extra,
   }
 }
 
-/** What a tester's header would force. A cohort or an arm that is not there would force nothing, without a word. */
-function forcedOf(
-  { cohort, arm }: Readonly<Record<string, unknown>>,
-  set: DocumentSet,
-  wrong: (what: string) => void,
-): Pick<Facts, 'forced'> {
-  if (cohort === undefined && arm === undefined) return {}
+/** What a tester's header forces. A cohort or an arm that is not there would force nothing, without a word. */
+function forcedOf(written: unknown, set: DocumentSet, wrong: (what: string) => void): NonNullable<Facts['forced']> {
+  const { cohort, arm, ...rest } = (written ?? {}) as Readonly<Record<string, unknown>>
+  for (const word of Object.keys(rest)) wrong(`when.forced knows no "${word}"${didYouMean(word, ['cohort', 'arm'])}`)
   const known = (set.cohorts ?? []).map(({ metadata }) => metadata.name)
   if (cohort !== undefined && !known.includes(String(cohort)))
     wrong(`no cohort is called "${cohort}"; ${knownNames(known)}${didYouMean(String(cohort), known)}`)
   const chosen = ARMS.find((name) => name === arm)
-  if (arm !== undefined && chosen === undefined) wrong(`when.arm has to be ${ARMS.join(' or ')}`)
+  if (arm !== undefined && chosen === undefined) wrong(`when.forced.arm has to be ${ARMS.join(' or ')}`)
   return {
-    forced: {
-      ...(cohort === undefined ? {} : { cohort: String(cohort) }),
-      ...(chosen === undefined ? {} : { arm: chosen }),
-    },
+    ...(cohort === undefined ? {} : { cohort: String(cohort) }),
+    ...(chosen === undefined ? {} : { arm: chosen }),
   }
 }
 

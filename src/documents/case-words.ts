@@ -40,8 +40,7 @@ export const WHEN_WORDS = {
   followUp: 'the request is about work that was sent before: ask (looks at it or ends it) or work (adds to it)',
   needs:
     'what a job says it needs: signals, gpu, cooling, mayDelay, mw, coolingKw, gpus, gpusMin, batchSize, near, hours',
-  cohort: "what a tester's signed header asks for: to count as of this cohort",
-  arm: "what a tester's signed header asks for: to be in this arm, control or treatment",
+  forced: "what a tester's signed header asks for: cohort (to count as of it) or arm (control or treatment), or both",
   seed: '16 hex digits; absent: zeros',
 } as const satisfies Record<string, string>
 

@@ -63,7 +63,7 @@ for (const [index, one] of caseFolders().entries()) {
           const at = step === 0 ? 'Envoy' : `Envoy, step ${step}`
           const seen = judge.seen()
           t.equal(seen.length, 1, `${at} asks hubward once`)
-          t.strictSame(unmetByAnswer(question, received(answer), ['cluster']), [], at)
+          t.strictSame(unmetByAnswer(question, received(answer), ['cluster', 'arm']), [], at)
           const decision = seen[0]?.decision
           if (decision?.action !== 'route') continue
           if (decision.target === undefined) {

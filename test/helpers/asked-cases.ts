@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CASE_ENGINE } from '../../src/cli/case-engine.ts'
 import { type Question, questionsOf } from '../../src/documents/cases.ts'
 import { readDocuments } from '../../src/documents/read.ts'
-import { emptySnapshot, fold } from '../../src/engine/fold.ts'
 import type { EngineSnapshot } from '../../src/engine/programs.ts'
 import type { DocumentSet } from '../../src/model/documents.ts'
 
@@ -36,7 +36,7 @@ export const askedCases = ({ set }: CaseFolder): AskedCase[] =>
   set.tests.flatMap(({ metadata, cases }) =>
     cases.map((written) => {
       const failures: string[] = []
-      const questions = [...questionsOf(set, { emptySnapshot, fold }, written, failures)]
+      const questions = [...questionsOf(set, CASE_ENGINE, written, failures)]
       const name = `${metadata.name}: ${written.title}`
       if (failures.length > 0 || questions.length === 0) throw new Error(`${name}: ${failures.join('; ')}`)
       return { name, questions }

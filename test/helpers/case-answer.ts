@@ -19,8 +19,8 @@ export interface Received {
  * the way of other targets, and a session shows only in whether there is a new token, which is checked apart.
  */
 export const UNSEEN = {
-  routed: ['because', 'session', 'readiness', 'forecast', 'suggest', 'movedFrom'],
-  refused: ['session', 'readiness', 'forecast', 'suggest', 'movedFrom'],
+  routed: ['because', 'session', 'readiness', 'forecast', 'suggest', 'movedFrom', 'layers', 'forced'],
+  refused: ['session', 'readiness', 'forecast', 'suggest', 'movedFrom', 'layers', 'forced'],
 } as const
 
 /** What an answer fails to say of what the case expects, and what in it does not agree with itself, as sentences. */
@@ -40,6 +40,7 @@ const common = (headers: Received['headers']) => ({
   action: headers[HEADERS.action],
   reason: headers[HEADERS.reason],
   policy: headers[HEADERS.policy] ?? null,
+  arm: headers[HEADERS.arm] ?? null,
 })
 
 function route(snapshot: EngineSnapshot, { headers, cluster }: Received): { told: object; problems: string[] } {
@@ -59,7 +60,8 @@ function refusal({ headers, refused, cluster }: Received): { told: object; probl
   const { status, body } = refused!
   const problems: string[] = []
   const read = JSON.parse(body) as Record<string, unknown>
-  const expected = { ...common(headers), status, decision: headers[HEADERS.decision] }
+  const { arm: _arm, ...said } = common(headers)
+  const expected = { ...said, status, decision: headers[HEADERS.decision] }
   for (const [name, value] of Object.entries(expected))
     if (read[name] !== value) problems.push(`${name} is ${read[name]} in the body and ${value} outside`)
   if (headers['content-type'] !== 'application/problem+json') problems.push(`it is ${headers['content-type']}`)

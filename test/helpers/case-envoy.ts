@@ -71,6 +71,7 @@ export async function caseEnvoy(set: DocumentSet, cases: readonly AskedCase[], s
         accessLog: undefined,
         healthPath: undefined,
         hops: true,
+        force: true,
         filtersBefore: [residencyFilter],
         // What is looked at is where a request arrives, however long this machine takes for it.
         messageTimeoutMs: 10_000,

@@ -8,6 +8,7 @@ import type { Facts, JobNeeds } from '../../src/model/facts.ts'
 import { HEADERS } from '../../src/model/headers.ts'
 import type { RequestView } from '../../src/model/request-view.ts'
 import { compileFacts } from '../../src/request/facts.ts'
+import { issueForce } from '../../src/request/force.ts'
 import { issueHop } from '../../src/request/hop.ts'
 import { issueSession } from '../../src/request/session-token.ts'
 import { signingKeys } from '../../src/request/signing-keys.ts'
@@ -65,6 +66,7 @@ export function headersOf({ facts, now }: Asked): Record<string, string> {
   if (facts.residency !== undefined) headers[headerOf('residency')] = facts.residency.join(', ') || ','
   if (facts.residencyClass !== undefined) headers[HEADERS.residency] = facts.residencyClass
   if (facts.needs !== undefined) headers[HEADERS.needs] = needsText(facts.needs)
+  if (facts.forced !== undefined) headers[HEADERS.force] = issueForce(keys, facts.forced, 60_000, now) ?? ''
   const { session, hop, sessionKey } = facts
   if (session.verdict === 'valid' && session.target !== undefined && sessionKey !== undefined) {
     headers[HEADERS.session] = issueSession(keys, { ...facts, sessionKey, target: session.target }, now) ?? ''
@@ -105,6 +107,7 @@ export function caseJudge(): CaseJudge {
         classes: sets.flatMap(({ classes }): readonly WorkloadClass[] => classes),
         sessionKeys: keys,
         hops: { keys, instance: INSTANCE },
+        forceKeys: keys,
       },
     )
     let facts: Facts
