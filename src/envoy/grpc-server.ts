@@ -1,6 +1,7 @@
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { ACCESS_LOG_SERVICE, accessLogs } from './access-log-service.ts'
 import { type Active, EXT_AUTHZ_SERVICE, EXT_PROC_SERVICE, extAuthzService, extProcService } from './grpc-services.ts'
 import type { Handlers } from './handlers.ts'
 import { HEALTH_SERVICE, HealthService } from './health-service.ts'
@@ -21,7 +22,7 @@ export interface Drain {
   readonly quietMs?: number
 }
 
-/** A running server for ext_proc and ext_authz. */
+/** A running server for ext_proc, ext_authz and access logs. */
 export interface EnvoyServer {
   /** What it listens on, `unix:/path` or `host:port`. */
   readonly addresses: readonly string[]
@@ -68,6 +69,8 @@ export const startEnvoyServer = async (
   server.addService(HEALTH_SERVICE, health.handlers())
   server.addService(EXT_PROC_SERVICE, extProcService(handlers, active))
   server.addService(EXT_AUTHZ_SERVICE, extAuthzService(handlers, active))
+  const logs = accessLogs(handlers)
+  server.addService(ACCESS_LOG_SERVICE, logs.service)
 
   const listeners: Listener[] = []
   let changed = (): void => {}
@@ -97,9 +100,13 @@ export const startEnvoyServer = async (
     active: () => active.count,
     connections,
     drain: async ({ forMs, announce = false, quietMs = 1_000 }) => {
-      if (announce) health.set(false)
+      if (announce) {
+        health.set(false)
+        logs.endAll()
+      }
       const how = await atMost(forMs, left(quietMs))
       for (const one of listeners) one.stop()
+      logs.endAll()
       await atMost(LAST_WORDS_MS, new Promise<void>((resolve) => server.tryShutdown(() => resolve())))
       changed = () => {}
       close()

@@ -2,16 +2,17 @@ import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData, UntypedService
 import { status } from '@grpc/grpc-js'
 import { END, type Handlers, type StreamState } from './handlers.ts'
 
-const same = (bytes: Buffer): Buffer => bytes
-// Messages stay bytes here: a codec that threw inside grpc-js would answer before the handler hears of it.
+/** What grpc-js is given as codec: messages stay bytes, because one that threw inside would answer before a handler hears. */
+export const unchanged = (bytes: Buffer): Buffer => bytes
+
 const method = (path: string, stream: boolean) => ({
   path,
   requestStream: stream,
   responseStream: stream,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
+  requestSerialize: unchanged,
+  requestDeserialize: unchanged,
+  responseSerialize: unchanged,
+  responseDeserialize: unchanged,
 })
 
 /** The definition of envoy.service.ext_proc.v3.ExternalProcessor, messages as bytes. */

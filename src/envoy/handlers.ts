@@ -1,3 +1,5 @@
+import type { AccessEntry } from '../model/outcome.ts'
+
 /** What one ext_proc stream keeps between its messages. The transport makes one for each stream and owns nothing in it. */
 export interface StreamState {
   /** The headers phase, where the decision waits for the body. */
@@ -21,7 +23,7 @@ export type ProcessHandler = (message: Buffer, stream: StreamState) => Buffer | 
 /** Answers one CheckRequest with one CheckResponse, both as bytes. */
 export type CheckHandler = (message: Buffer) => Buffer
 
-/** Which of Envoy's two protocols. */
+/** By which of Envoy's two protocols a request is asked about. */
 export type Protocol = 'ext_proc' | 'ext_authz'
 
 /**
@@ -32,6 +34,11 @@ export type Protocol = 'ext_proc' | 'ext_authz'
 export interface Handlers {
   readonly process: ProcessHandler
   readonly check: CheckHandler
+  /**
+   * Takes in requests that have ended, at most some hundred in a call, in the order in which Envoy wrote them. Absent:
+   * access logs are accepted and dropped. When it throws, these entries are lost and the stream goes on.
+   */
+  readonly accessLog?: (entries: readonly AccessEntry[]) => void
   /** Hears of each exception and of each message that could not be read. Must not throw. */
-  readonly failed: (error: unknown, where: Protocol) => void
+  readonly failed: (error: unknown, where: Protocol | 'access_log') => void
 }

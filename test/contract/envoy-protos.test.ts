@@ -7,7 +7,11 @@ import t from 'tap'
 const HERE = join(import.meta.dirname, '../..')
 const DEPS = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps')
 const BUNDLED = dirname(createRequire(import.meta.url).resolve('protobufjs/package.json'))
-const FILES = ['envoy/service/ext_proc/v3/external_processor.proto', 'envoy/service/auth/v3/external_auth.proto']
+const FILES = [
+  'envoy/service/ext_proc/v3/external_processor.proto',
+  'envoy/service/auth/v3/external_auth.proto',
+  'envoy/service/accesslog/v3/als.proto',
+]
 
 const load = (folders: readonly string[], files: readonly string[]): protobuf.Root => {
   const root = new protobuf.Root()
@@ -115,7 +119,11 @@ t.test("every value of an enum has the number that it has in Envoy's protos", as
 
 t.test("every method has the name, the messages and the streaming that it has in Envoy's protos", async (t) => {
   const services = allOf(ours, protobuf.Service)
-  t.same(services.map(name), ['envoy.service.ext_proc.v3.ExternalProcessor', 'envoy.service.auth.v3.Authorization'])
+  t.same(services.map(name), [
+    'envoy.service.ext_proc.v3.ExternalProcessor',
+    'envoy.service.auth.v3.Authorization',
+    'envoy.service.accesslog.v3.AccessLogService',
+  ])
   for (const one of services) {
     const full = theirs.lookupService(name(one))
     for (const method of one.methodsArray) {

@@ -85,6 +85,17 @@ export class Reader {
     return fromLatin1(this.latin1())
   }
 
+  /**
+   * A string of UTF-8 bytes that stands by itself, cut off after so many bytes: one that is cut out of the message's text
+   * would keep all of it alive for as long as anybody keeps the string.
+   */
+  ownText(bytesMax: number): string {
+    const to = this.span()
+    const text = this.bytes.latin1Slice(this.pos, Math.min(to, this.pos + bytesMax))
+    this.pos = to
+    return fromLatin1(text)
+  }
+
   /** A view of the field's bytes; it keeps the whole message alive. */
   slice(): Buffer {
     const to = this.span()
