@@ -1,6 +1,7 @@
 import type { Event } from '../model/event.ts'
 import { type Flag, LAYERS, type VariantMeaning } from '../model/flag.ts'
 import type { ClassName, EpochMs, FlagKey, PolicyRef, SourceName } from '../model/names.ts'
+import { isEnded } from '../model/rollout.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { keepGates, keepHeld } from './keep-measured.ts'
 import { derivePolicy, needsSpecs } from './overlay.ts'
@@ -14,7 +15,7 @@ import type {
   Programs,
   Steering,
 } from './programs.ts'
-import { armsOf, hasEnded, renderFlag } from './rollout-targeting.ts'
+import { armsOf, renderFlag } from './rollout-targeting.ts'
 
 /** The programs with everything that flags and rollouts have a say in: which versions are in force, and what steers each class. */
 export const withFlags = (programs: Programs, data: SnapshotData): Programs => {
@@ -73,7 +74,7 @@ const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): Read
       source,
       evaluate: programs.compileFlag(flag),
       rollout: isDriven ? driver.metadata.name : undefined,
-      arms: isDriven && state !== undefined && !hasEnded(state) ? armsOf(driver) : undefined,
+      arms: isDriven && state !== undefined && !isEnded(state.status) ? armsOf(driver) : undefined,
     })
   }
   for (const source of Object.keys(flagSets).sort())

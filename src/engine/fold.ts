@@ -7,7 +7,7 @@ import type { CompileCondition, SnapshotData, SourceState } from '../model/snaps
 import { compileClusters, compileOverrides, compilePrograms } from './compile-programs.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
 import { foldFlags, hearFlags, tellStaleFlags } from './fold-flags.ts'
-import { foldRollouts } from './fold-rollouts.ts'
+import { foldRollouts, passRollouts, startRollouts } from './fold-rollouts.ts'
 import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
 import { drawReservation, endReservation, makeReservation, passTime, restoreReservations } from './pass-time.ts'
@@ -96,7 +96,7 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
         ...(change.by === undefined ? {} : { by: change.by }),
         ...(change.fromDisk === undefined ? {} : { fromDisk: change.fromDisk }),
       })
-      const after = foldDocuments(snapshot, change.source, change.set, at, events)
+      const after = startRollouts(foldDocuments(snapshot, change.source, change.set, at, events), at, events)
       const sources = accepted(data, 'documents', change, change.hash, at, change.fromDisk ?? false)
       return settled({ programs: after.programs, data: { ...after.data, sources } }, at, events)
     }
@@ -122,7 +122,7 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
       events.push({ kind: change.kind, at, source: change.source, version: change.version, problems: change.problems })
       return { programs, data: { ...data, sources: refused(data, change, at) } }
     case 'flags-accepted': {
-      const after = foldFlags(snapshot, change, at, events)
+      const after = startRollouts(foldFlags(snapshot, change, at, events), at, events)
       const sources = accepted(data, 'flags', change, change.version, at, change.fromDisk ?? false)
       return { programs: after.programs, data: { ...after.data, sources } }
     }
@@ -158,7 +158,7 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
     }
     case 'time-passed':
       tellStaleFlags(data, at, events)
-      return settled(orders(passTime(snapshot, at, events), programs, at, events), at, events)
+      return settled(orders(passRollouts(passTime(snapshot, at, events), at, events), programs, at, events), at, events)
     default:
       return change satisfies never
   }

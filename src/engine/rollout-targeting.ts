@@ -1,12 +1,8 @@
 import type { Flag, FlagDefinition, Json } from '../model/flag.ts'
-import type { Arm, Rollout, RolloutState } from '../model/rollout.ts'
+import { type Arm, isEnded, type Rollout, type RolloutState } from '../model/rollout.ts'
 
 /** Shares are basis points: all buckets lie below this, whatever the share, so that a growing share moves nobody away. */
 export const SHARE_WHOLE = 10_000
-
-/** Has the rollout come to an end of any kind? */
-export const hasEnded = (state: RolloutState | undefined): boolean =>
-  state !== undefined && state.status !== 'running' && state.status !== 'held'
 
 /**
  * The flag as its rollout has it: exposure written into its targeting, so that whoever evaluates the definition, here or
@@ -20,7 +16,7 @@ export const hasEnded = (state: RolloutState | undefined): boolean =>
 export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | undefined): Flag => {
   const { definition } = flag
   const { control, treatment } = rollout.variants
-  if (state === undefined || hasEnded(state)) {
+  if (state === undefined || isEnded(state.status)) {
     const isFinished = state?.status === 'finished'
     // A policy that has won is the class's default by itself; an overlay goes on for whom the flag meant it.
     if (isFinished && flag.meanings[treatment]?.kind === 'policy')
