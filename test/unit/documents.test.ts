@@ -19,6 +19,7 @@ import type { DocumentSet } from '../../src/model/documents.ts'
 import type { Problem } from '../../src/model/problem.ts'
 import { problemText } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
+import { WRONG_OF_COHORTS } from '../helpers/wrong-cohorts.ts'
 import { WRONG_OF_PLANT, type Wrong } from '../helpers/wrong-plant.ts'
 
 const ENGINE = CASE_ENGINE
@@ -586,6 +587,7 @@ const WRONG: readonly Wrong[] = [
     context: { feeds: [feed({ covers: ['ams'] })] },
   },
   ...WRONG_OF_PLANT,
+  ...WRONG_OF_COHORTS,
 ]
 
 for (const { what, code, text, points, says, severity = 'error', context, more = [] } of WRONG) {
