@@ -18,7 +18,8 @@ export interface KnownNames {
   readonly tenantResidency: (tenant: string) => string | undefined
 }
 
-const FIELDS = [
+/** What a question may say of a request, by the names of the facts. */
+export const FACT_FIELDS: readonly string[] = [
   'class',
   'model',
   'tenant',
@@ -38,7 +39,7 @@ const FIELDS = [
   'hold',
   'requestId',
   'extra',
-] as const
+]
 
 /** Facts in JSON, by the names of the facts. Undefined, with the problems in the reader, where they can't be used. */
 export function factsIn(
@@ -49,7 +50,7 @@ export function factsIn(
   now: EpochMs,
 ): AskedFacts | undefined {
   const before = reader.problems.length
-  const from = reader.object(value, pointer, FIELDS)
+  const from = reader.object(value, pointer, FACT_FIELDS)
   if (from === undefined) return undefined
   const className = classIn(reader, from, pointer, known)
   const texts = Object.fromEntries(

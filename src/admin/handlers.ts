@@ -3,10 +3,12 @@ import type { EpochMs } from '../model/names.ts'
 import type { OverrideSet } from '../model/override.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import type { SourceStatus } from '../model/source.ts'
+import type { FlagsView } from './flags-view.ts'
 import type { Handler } from './handler.ts'
 import { jobHandlers } from './job-handlers.ts'
 import type { JobsView } from './jobs-view.ts'
 import { LongPoll } from './long-poll.ts'
+import { ofrepHandlers } from './ofrep-handlers.ts'
 import { type PlannerView, plannerHandlers } from './planner-handlers.ts'
 import { problem } from './problem.ts'
 import { ROUTES, type RouteName } from './routes.ts'
@@ -31,6 +33,7 @@ export interface AdminView {
   readonly metrics: { readonly text: () => Promise<string>; readonly contentType: string }
   readonly jobs: JobsView
   readonly planner: PlannerView
+  readonly flags: FlagsView
 }
 
 /** The longest that anybody may wait for a snapshot. */
@@ -45,8 +48,10 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
   })
   const details = (readiness: Readiness, known: boolean) => (known ? readiness : { ready: readiness.ready })
   const jobs = jobHandlers(view.jobs, view.now)
+  const ofrep = ofrepHandlers(view.flags, view.now)
   const handlers: Record<RouteName, Handler> = {
     ...jobs.handlers,
+    ...ofrep.handlers,
     ...plannerHandlers(view.planner, view.now),
     index: () => ({
       hubward: view.version,
@@ -89,11 +94,16 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
   }
   return {
     handlers,
-    changed: () => poll.changed(),
+    changed: () => {
+      poll.changed()
+      ofrep.changed()
+    },
     streams: jobs.streams,
+    flagStreams: ofrep.streams,
     close: () => {
       poll.close()
       jobs.close()
+      ofrep.close()
     },
   }
 }

@@ -18,6 +18,8 @@ export interface Route {
 
 /** A list of 256 facts, each as large as it may be, is far from it in practice. */
 const DECIDE_BYTES_MAX = 262_144
+/** Contexts are some dozen values. */
+const CONTEXT_BYTES_MAX = 65_536
 /** The largest object that a Kubernetes API server keeps is 1.5 MiB. */
 const REVIEW_BYTES_MAX = 2_097_152
 
@@ -115,6 +117,51 @@ export const ROUTES = {
       400: 'facts that cannot be used; `problems` has each with its pointer and remedy',
       503: 'no documents have been accepted yet',
     },
+  },
+  flags: {
+    path: '/v1/flags',
+    open: false,
+    says: 'the flags in force, with their sources, layers and rollouts',
+    answers: { 200: '`flags`, by key; `stale` where the source has not been heard for longer than its ttl' },
+  },
+  ofrepFlags: {
+    path: '/ofrep/v1/evaluate/flags',
+    method: 'POST',
+    open: false,
+    says: 'OFREP 0.3: every flag for one context, and under `route.<class>` the routing decision of every class',
+    query: {
+      flagConfigEtag: "as OFREP's clients send it after an event; the header If-None-Match is what counts",
+      flagConfigLastModified: 'likewise',
+    },
+    body: { context: 'the evaluation context; `targetingKey` is the session, names of facts are facts' },
+    bodyBytesMax: CONTEXT_BYTES_MAX,
+    answers: {
+      200: '`flags`, and under `eventStreams` where changes are told; the ETag is a hash of this answer',
+      304: 'the answer is the one whose ETag was sent',
+      400: 'no context that can be used: `errorCode`, `errorDetails`',
+      429: 'too many at once; Retry-After',
+    },
+  },
+  ofrepFlag: {
+    path: '/ofrep/v1/evaluate/flags/:key',
+    method: 'POST',
+    open: false,
+    says: 'OFREP 0.3: one flag for one context; `route` is the routing decision for its `class`, `route.<class>` that of a class',
+    body: { context: 'the evaluation context' },
+    bodyBytesMax: CONTEXT_BYTES_MAX,
+    answers: {
+      200: '`key`, `reason`, `variant`, `value` and `metadata`; without a value the default of whoever asks counts',
+      400: 'it could not be evaluated: `errorCode`, `errorDetails`',
+      404: 'FLAG_NOT_FOUND',
+      503: 'a decision, before any documents; Retry-After',
+    },
+  },
+  ofrepEvents: {
+    path: '/ofrep/v1/events',
+    open: false,
+    says: "OFREP's server-sent events: `refetchEvaluation` when an answer has changed, and only then",
+    query: { ticket: 'as `eventStreams` of a bulk evaluation has it: of that answer; absent: of all definitions' },
+    answers: { 200: 'text/event-stream', 503: 'too many listen already' },
   },
   jobs: {
     path: '/v1/jobs',

@@ -4,6 +4,7 @@ import type { Problem } from '../model/problem.ts'
 import { type AdminView, adminHandlers } from './handlers.ts'
 import { isOwnHost } from './hosts.ts'
 import { jsonOf } from './json-body.ts'
+import { credentialsOf, ofrepError, openToPages } from './ofrep-pages.ts'
 import { problem } from './problem.ts'
 import { ROUTES, type Route, type RouteName } from './routes.ts'
 import { followTls, readTls } from './tls-files.ts'
@@ -22,6 +23,8 @@ export interface AdminSettings {
   readonly waitersMax: number
   /** Whether Kubernetes may ask for admission without a token. */
   readonly admissionOpen?: boolean
+  /** Pages that may evaluate flags, by their origins. */
+  readonly origins?: readonly string[]
 }
 
 /** A running server for operators and programs. */
@@ -31,6 +34,8 @@ export interface AdminServer {
   readonly changed: () => void
   /** How many listen to jobs' events. */
   readonly streams: () => number
+  /** How many listen to changes of flags. */
+  readonly flagStreams: () => number
   readonly close: () => Promise<void>
 }
 
@@ -74,7 +79,8 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
 
   const isKnown = (authorization: string | undefined): boolean =>
     tokens === undefined || tokens.nameOf(authorization) !== undefined
-  const { handlers, changed, streams, close } = adminHandlers(view, settings.waitersMax)
+  const { handlers, changed, streams, flagStreams, close } = adminHandlers(view, settings.waitersMax)
+  const pages = openToPages(settings.origins ?? [])
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
@@ -88,6 +94,9 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
   )
   const known = new WeakSet<FastifyRequest>()
   for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
+    const isOfrep = name.startsWith('ofrep')
+    if (isOfrep)
+      app.options(route.path, async (request, reply) => pages.preflight(request, reply, route.method ?? 'GET'))
     app.route({
       method: route.method ?? 'GET',
       url: route.path,
@@ -95,14 +104,15 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
       ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
       // Before the body is read: nobody who is not known has one read.
       onRequest: async (request, reply) => {
-        if (isKnown(request.headers.authorization)) known.add(request)
+        if (isOfrep) pages.mark(request, reply)
+        if (isKnown(isOfrep ? credentialsOf(request) : request.headers.authorization)) known.add(request)
         else if (!(route.open || (settings.admissionOpen === true && name.startsWith('kubernetesAdmission')))) {
           reply.header('www-authenticate', 'Bearer realm="hubward"')
           const detail = 'send a bearer token whose hash is in admin.tokensFile'
-          return reply.send(problem(reply, 401, 'Who are you?', detail))
+          return reply.send(isOfrep ? ofrepError(reply, 401, detail) : problem(reply, 401, 'Who are you?', detail))
         }
         // Browsers name the page that posts, and programs don't: no page may change anything here.
-        if (route.method === 'POST' && request.headers.origin !== undefined)
+        if (route.method === 'POST' && request.headers.origin !== undefined && !(isOfrep && pages.isOpen(request)))
           return reply.send(problem(reply, 403, 'No page may post here', 'ask from a program, without Origin'))
         return undefined
       },
@@ -117,11 +127,15 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
       reply.send(problem(reply, 405, `Only ${allowed.join(', ')}`, 'GET / tells what there is'))
     }
   })
-  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const status = error.statusCode ?? 500
     // What the asker did wrong is told; what we did wrong is counted and logged, and stays here.
     if (status >= 500) edges.onError(error)
     const isOurs = status >= 500
+    if (request.url.startsWith('/ofrep/')) {
+      reply.send(ofrepError(reply, status, isOurs ? 'a mistake of ours' : error.message))
+      return
+    }
     reply.send(problem(reply, status, isOurs ? 'Our mistake' : 'Bad request', isOurs ? '' : error.message))
   })
 
@@ -138,6 +152,7 @@ export async function startAdmin(settings: AdminSettings, view: AdminView, edges
     url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${boundPort}`,
     changed,
     streams,
+    flagStreams,
     close: async () => {
       close()
       await app.close()
@@ -164,6 +179,14 @@ const QUERIES: Partial<Record<RouteName, object>> = {
       limit: { type: 'integer', minimum: 1, maximum: 250 },
     },
   },
+  ofrepFlags: {
+    type: 'object',
+    properties: {
+      flagConfigEtag: { type: 'string', maxLength: 1_024 },
+      flagConfigLastModified: { type: 'string', maxLength: 64 },
+    },
+  },
+  ofrepEvents: { type: 'object', properties: { ticket: { type: 'string', maxLength: 64 } } },
   gaps: {
     type: 'object',
     properties: { from: { type: 'string', maxLength: 32 }, to: { type: 'string', maxLength: 32 } },

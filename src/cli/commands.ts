@@ -4,6 +4,7 @@ import { decideCommand } from './commands/decide.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { envoyCommand } from './commands/envoy.ts'
 import { explainCommand } from './commands/explain.ts'
+import { flagsCommand } from './commands/flags.ts'
 import { forceCommand } from './commands/force.ts'
 import { gapsCommand } from './commands/gaps.ts'
 import { gateCommand } from './commands/gate.ts'
@@ -26,6 +27,7 @@ export const COMMANDS = {
   status: statusCommand,
   readiness: readinessCommand,
   gaps: gapsCommand,
+  flags: flagsCommand,
   validate: validateCommand,
   override: overrideCommand,
   routing: routingCommand,

@@ -23,6 +23,8 @@ import { type Admits, READINESS_DEFAULT } from '../model/readiness.ts'
 import { CONSTRAINTS, REASONS } from '../model/reason.ts'
 import { SIGNALS } from '../model/signal.ts'
 import { DIMENSIONS, type Signal } from '../model/signal-row.ts'
+import { FLAG_SOURCE_PROBLEMS } from '../openfeature/failure.ts'
+import { FLAG_KINDS } from '../openfeature/kinds.ts'
 import { FACT_PROBLEMS } from '../request/fact-problems.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { hubwardProgram } from './program.ts'
@@ -316,13 +318,35 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   problems: () =>
     page(
       'Problems',
-      'Every code that documents, configuration and feeds can give.',
+      'Every code that documents, configuration, feeds and sources of flags can give.',
       '## Documents',
       words(DOCUMENT_PROBLEMS, ['code', 'meaning']),
       '## Configuration',
       words(CONFIG_PROBLEMS, ['code', 'meaning']),
       '## Feeds',
       words(FEED_PROBLEMS, ['code', 'meaning']),
+      '## Sources of flags',
+      words(FLAG_SOURCE_PROBLEMS, ['code', 'meaning']),
+    ),
+  openfeature: () =>
+    page(
+      'OpenFeature, both ways',
+      'Where flags come from, and how they and routing decisions are served.',
+      '## Sources',
+      'Entries of `flags` in the configuration. Each is taken whole or refused whole, with every problem told; the last good set stays in force and on disk. With a `ttl` its flags are stale when it has not been heard for so long, also over a restart, and `whenStale` says what becomes of them. A flag that no source reports is off.',
+      ...Object.entries(FLAG_KINDS).flatMap(([kind, row]) => [
+        `### ${kind}`,
+        `${row.says[0]!.toUpperCase()}${row.says.slice(1)}.`,
+        ...row.notes,
+        ['```yaml', yamlText([row.example]).trimEnd(), '```'].join('\n'),
+        table(FIELDS, fieldRows(row.schema, {})),
+      ]),
+      '## OFREP',
+      'The server for operators answers OFREP 0.3 under `/ofrep/v1`, with its tokens, as `Authorization: Bearer` or as `X-API-Key`; pages of `openfeature.origins` may ask too. Reasons are those of OFREP, which has none for a default or a stale value: both are UNKNOWN, the latter with `stale` in the metadata. The ETag is a hash of the whole answer, so it covers the context.',
+      'The flag `route` is the routing decision for the `class` that the context names, and `route.<class>` the one of a class: `action`, `target`, `site`, `cluster`, `reason`, `policy`, `arm`, `retryAfterMs` and `because`, the variant being the target, else the action. Names of facts in the context are facts, `targetingKey` is the session, other values are facts of your own. Nothing is counted, kept or reserved: ask `POST /v1/decide` to send work.',
+      'Rollouts are in the definitions: exposure by the hash of `tenant`, the arm by that of `targetingKey`. Whoever brings the same context gets the arm that requests through Envoy get, where `targetingKey` is the session key.',
+      '## flagd.sync.v1',
+      'With `openfeature.sync` every provider of flagd can follow, in process: it gets all definitions as they are in force, rollouts included, and again whenever they change. `flagSetId=…` or `source=…`, in the header `flagd-selector` or in the request, ask for some of them. Cohorts that documents define are not in a context by themselves: a provider that evaluates by itself gives them as `cohorts`, OFREP works them out.',
     ),
 }
 

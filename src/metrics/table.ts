@@ -91,6 +91,17 @@ export const METRICS = {
     says: 'changes of what admitted jobs are told',
   },
   hubward_job_streams: { type: 'gauge', labels: [], says: "streams of jobs' events that are open" },
+  hubward_flags: { type: 'gauge', labels: ['source'], says: 'flags in force, by the source that they come from' },
+  hubward_flag_streams: {
+    type: 'gauge',
+    labels: ['protocol'],
+    says: 'streams on which changes of flags are told, by ofrep or flagd.sync',
+  },
+  hubward_ofrep_answers_total: {
+    type: 'counter',
+    labels: ['route', 'status'],
+    says: 'evaluations that OpenFeature SDKs asked for: of one flag or of all (flags)',
+  },
   hubward_stale_alerts_total: {
     type: 'counter',
     labels: ['class'],

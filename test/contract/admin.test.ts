@@ -17,6 +17,7 @@ import { emptySnapshot } from '../../src/engine/fold.ts'
 import type { Problem } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
 import { parseNeeds } from '../../src/request/needs.ts'
+import { flagsOf } from '../helpers/flagd-view.ts'
 import { campusWorld, jobsServer, jobsWorld } from '../helpers/jobs-world.ts'
 import { plannerOf } from '../helpers/planner-view.ts'
 import { max, order, policy, site, T0, World } from '../helpers/world.ts'
@@ -75,6 +76,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
     metrics: { text: async () => 'hubward_ready 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     jobs: running.view,
     planner: planner.view,
+    flags: flagsOf(world, running.view),
     ...viewOver,
   }
   const settings = { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...over }

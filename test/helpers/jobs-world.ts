@@ -13,6 +13,7 @@ import { signingKeys } from '../../src/request/signing-keys.ts'
 import { createFactsJudge, createJudge, type JudgeParts } from '../../src/sidecar/judge.ts'
 import { openJobs } from '../../src/sidecar/open-jobs.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
+import { flagsOf } from './flagd-view.ts'
 import { plannerOf } from './planner-view.ts'
 import { max, min, policy, site, World, workload } from './world.ts'
 
@@ -117,6 +118,7 @@ export const jobsServer = async (
       metrics: { text: async () => '', contentType: 'text/plain' },
       jobs: made.view,
       planner: planner.view,
+      flags: flagsOf(world, made.view),
     },
     { onError: (error) => made.bugs.push(error), onProblem: () => {} },
   )
