@@ -1,9 +1,9 @@
+import { parseInstant } from '../math/instant.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { Override } from '../model/override.ts'
 import { signalOf } from '../model/signal.ts'
 import { type GivenSeries, seriesOf } from './case-series.ts'
 import { GIVEN_WORDS, SITE_WORDS } from './case-words.ts'
-import { parseInstant } from './instant.ts'
 import { didYouMean } from './suggest.ts'
 
 /** What is said of one site, pool or coolant loop. */

@@ -1,6 +1,6 @@
+import { parseInstant } from '../math/instant.ts'
 import type { CoolantLoop, Derating, Pool, Site } from '../model/documents.ts'
 import type { EpochMs } from '../model/names.ts'
-import { parseInstant } from './instant.ts'
 import type { FieldPath } from './place.ts'
 import { knownNames } from './suggest.ts'
 import type { Report } from './view.ts'

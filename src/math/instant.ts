@@ -1,12 +1,10 @@
-import type { EpochMs } from '../model/names.ts'
-
 const INSTANT = /^(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2}))?$/
 
 /**
  * Epoch milliseconds of `2026-12-01T22:00:00Z` or, at midnight UTC, of `2026-12-01`; undefined for what is no time, the
  * 30th of February included. Worked out by hand, for this folder reads no clock and has no Date.
  */
-export function parseInstant(text: string): EpochMs | undefined {
+export function parseInstant(text: string): number | undefined {
   const match = INSTANT.exec(text)
   if (match === null) return undefined
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0)) as [
