@@ -15,7 +15,9 @@ import { type Log, transitions } from './log.ts'
 import { shareOf } from './math/choice.ts'
 import { createMetrics } from './metrics.ts'
 import type { Change } from './model/change.ts'
+import type { Decision } from './model/decision.ts'
 import type { Event } from './model/event.ts'
+import type { Facts } from './model/facts.ts'
 import { problemText } from './model/problem.ts'
 import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
@@ -26,11 +28,13 @@ import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
 import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
+import { openMeasure } from './sidecar/measure.ts'
 import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
 import { readinessPage } from './sidecar/readiness-view.ts'
 import { recorder } from './sidecar/record.ts'
+import { openRollouts } from './sidecar/rollouts.ts'
 import { createSessionMoves } from './sidecar/session-moves.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
@@ -135,6 +139,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     admin?.changed()
   })
   const gaps = openGaps({ stateDir: config.stateDir, clock, metrics, log, current: () => store.current, bug })
+  const rollouts = openRollouts({ stateDir: config.stateDir, store, clock, log })
   const estimates = createEstimates()
   const forecasts = createForecastWatch({ current: () => store.current, tally, metrics })
   store.subscribe((snapshot, _events, change) => {
@@ -169,7 +174,12 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     feeds: () => feeds.statuses(),
     log,
   })
-  const statuses = () => [...sources.statuses(), ...feeds.statuses()]
+  const measure = openMeasure({
+    ...config.measure,
+    ...{ stateDir: config.stateDir, clock, metrics, log, current: () => store.current },
+    ...{ offer: (samples) => feeds.offer(samples), arms: rollouts.arms, bug },
+  })
+  const statuses = () => [...sources.statuses(), ...feeds.statuses(), measure.status()]
 
   // The request path.
   const room = openRoom(config.hold, { clock, metrics, tally, bug })
@@ -185,7 +195,10 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     hops,
     admit: jobs.admit,
     onMoved: moves.moved,
-    onDecided: gaps.decided,
+    onDecided: (facts: Facts, decision: Decision, key: string | undefined, now: number, heldMs: number | undefined) => {
+      gaps.decided(facts, decision, key, now)
+      measure.decided(facts, decision, heldMs)
+    },
     weigh: forecasts.weigh,
     ...(config.hold.msMax > 0 ? { room } : {}),
     onStale: (name: string) =>
@@ -231,6 +244,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     geo.close()
     await jobs.close()
     await gaps.close()
+    await measure.close()
+    await rollouts.close()
     await journal.close()
     metrics.close()
   }
@@ -256,13 +271,18 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
           noisy: () => noiseProblems(mergeSets(store.current.data.sets), noiseOf(store.current.data)),
           gaps: gaps.report,
         },
+        rollouts: rollouts.view,
+        measure: measure.view,
       },
       { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
     )
+    rollouts.restore()
     await sources.start()
     feeds.start()
     ticks = setInterval(() => {
       apply({ kind: 'time-passed', at: clock.now() })
+      measure.pass(clock.now())
+      rollouts.tick(clock.now())
       moves.tell(clock.now())
     }, TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
@@ -271,7 +291,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
     jobs.restore()
     if (hasDocuments()) await warmUp(judgeParts, bug)
-    server = await startEnvoyServer(config.listeners, handlers, (error) =>
+    server = await startEnvoyServer(config.listeners, { ...handlers, accessLog: measure.accessLog }, (error) =>
       say('tls', error.message, () => log.warn(error.message)),
     )
     const serve = (): void => {

@@ -8,9 +8,11 @@ import type { Handler } from './handler.ts'
 import { jobHandlers } from './job-handlers.ts'
 import type { JobsView } from './jobs-view.ts'
 import { LongPoll } from './long-poll.ts'
+import { type MeasureView, measureHandlers } from './measure-handlers.ts'
 import { ofrepHandlers } from './ofrep-handlers.ts'
 import { type PlannerView, plannerHandlers } from './planner-handlers.ts'
 import { problem } from './problem.ts'
+import { type RolloutsView, rolloutHandlers } from './rollout-handlers.ts'
 import { ROUTES, type RouteName } from './routes.ts'
 import { snapshotView } from './snapshot-view.ts'
 
@@ -33,6 +35,8 @@ export interface AdminView {
   readonly metrics: { readonly text: () => Promise<string>; readonly contentType: string }
   readonly jobs: JobsView
   readonly planner: PlannerView
+  readonly rollouts: RolloutsView
+  readonly measure: MeasureView
   readonly flags: FlagsView
 }
 
@@ -53,6 +57,8 @@ export function adminHandlers(view: AdminView, waitersMax: number) {
     ...jobs.handlers,
     ...ofrep.handlers,
     ...plannerHandlers(view.planner, view.now),
+    ...rolloutHandlers(view.rollouts, view.now),
+    ...measureHandlers(view.measure, view.now),
     index: () => ({
       hubward: view.version,
       instance: view.instance,

@@ -23,6 +23,9 @@ const CONTEXT_BYTES_MAX = 65_536
 /** The largest object that a Kubernetes API server keeps is 1.5 MiB. */
 const REVIEW_BYTES_MAX = 2_097_152
 
+/** A thousand outcomes with long names. */
+const OUTCOMES_BYTES_MAX = 524_288
+
 /** Every route. To add one, add a row here and its handler in handlers.ts, or beside it for those of jobs. */
 export const ROUTES = {
   index: { path: '/', open: false, says: 'what can be asked here', answers: { 200: 'this table' } },
@@ -90,6 +93,50 @@ export const ROUTES = {
       to: 'up to here; now',
     },
     answers: { 200: 'sites, those with something chronic first', 400: 'no time, or nothing lies between' },
+  },
+  measurements: {
+    path: '/v1/measurements',
+    open: false,
+    says: 'what came of requests: verdicts, times by part, tokens and cache hits, by at most three dimensions',
+    query: {
+      by: 'site, pool, gpu, class, region, tier, model, revision, promptType, hour, arm, rollout, policy: at most three, with commas',
+      window: 'how far back, such as 1m, 1h or 2d; an hour where it is not said, 48 h at most',
+      from: 'instead of window: from here, as 2026-11-01, 2026-11-01T10:00Z or milliseconds since 1970',
+      to: 'up to here; now',
+      class: 'only requests with this value; likewise each of the other dimensions by its name',
+    },
+    answers: {
+      200: '`rows`, those with the most requests first; quantiles with too few events are null and named as insufficient',
+      400: 'no dimension, time or window',
+    },
+  },
+  outcomes: {
+    path: '/v1/outcomes',
+    open: false,
+    says: 'what the business has reported, by rollout, arm and name: count, sum and sum of squares',
+    answers: { 200: '`outcomes`' },
+  },
+  outcomesReported: {
+    path: '/v1/outcomes',
+    method: 'POST',
+    open: false,
+    says: 'takes outcomes of the business, by decision or by arm and day: a list of at most 1000, all of it or nothing',
+    body: {
+      name: 'what it is: session-completed, turns, tickets; at most 64 names in all',
+      decision: 'the id of a decision, the header x-hubward-decision of its answer; with it value',
+      value: 'a number, or 1 and 0 for yes and no; counted once for a decision and name, however often it is sent',
+      rollout: 'instead of a decision: the rollout, with arm, day, count and sum',
+      arm: 'control or treatment',
+      day: 'the day that it is of, 2026-11-28; sent anew it replaces what was sent before',
+      count: 'how many there were',
+      sum: 'their sum',
+      sumOfSquares: 'the sum of their squares; absent: the sum counts those for whom it was so',
+    },
+    bodyBytesMax: OUTCOMES_BYTES_MAX,
+    answers: {
+      200: 'how many were counted, replaced, sent again, of no arm (no-arm), or of a decision that is not known any more',
+      400: 'outcomes that cannot be used, none of which was taken; `problems` has each with its pointer and remedy',
+    },
   },
   overrides: {
     path: '/overrides',
@@ -162,6 +209,36 @@ export const ROUTES = {
     says: "OFREP's server-sent events: `refetchEvaluation` when an answer has changed, and only then",
     query: { ticket: 'as `eventStreams` of a bulk evaluation has it: of that answer; absent: of all definitions' },
     answers: { 200: 'text/event-stream', 503: 'too many listen already' },
+  },
+  rollouts: {
+    path: '/v1/rollouts',
+    open: false,
+    says: 'every rollout that has begun: its stage, its shares, and why it stands as it does',
+    answers: { 200: '`rollouts`; `needed` is how many more units of the scarcer arm are expected to be needed' },
+  },
+  rollout: {
+    path: '/v1/rollouts/:name',
+    open: false,
+    says: 'one rollout: its document, everything that its judge knows, and what came of it in one sentence',
+    answers: { 200: '`state`, `document` and `report`', 404: 'no such rollout' },
+  },
+  rolloutOrder: {
+    path: '/v1/rollouts/:name/order',
+    method: 'POST',
+    open: false,
+    says: "a person's word on a rollout; it is in the journal with who and why",
+    body: {
+      order:
+        'promote: the next stage begins; hold: nothing goes on; resume: the judge goes on; abort: nobody is in it any more',
+      author: 'who says so',
+      reason: 'why',
+    },
+    answers: {
+      200: 'the rollout as it is then',
+      400: 'something is missing',
+      404: 'no such rollout',
+      409: 'it has ended, or a freeze or the routing switch stands against it',
+    },
   },
   jobs: {
     path: '/v1/jobs',
