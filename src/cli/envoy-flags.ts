@@ -23,6 +23,9 @@ export interface EnvoyFlags {
   readonly healthPath: string
   readonly http2?: true
   readonly accessLog: string
+  readonly accessLogService: boolean
+  readonly logFlush: number
+  readonly tokenUsage?: true
   readonly retryAfter: number
   readonly hops?: true
   readonly force?: true
@@ -86,6 +89,9 @@ export function envoyOptions(flags: EnvoyFlags): EnvoyOptions {
   if (flags.residency !== undefined && flags.residencyHost !== undefined) {
     throw new Error('--residency gives every request one class and --residency-host one by host: choose one')
   }
+  if (flags.tokenUsage && !flags.accessLogService) {
+    throw new Error('--token-usage goes into the access log, which --no-access-log-service switches off')
+  }
   return {
     ...ENVOY_OPTIONS_DEFAULT,
     listener: flags.listen,
@@ -111,6 +117,9 @@ export function envoyOptions(flags: EnvoyFlags): EnvoyOptions {
     healthPath: flags.healthPath === 'none' ? undefined : flags.healthPath,
     upstreamHttp: flags.http2 ? 2 : 1,
     accessLog: flags.accessLog === 'none' ? undefined : flags.accessLog,
+    accessLogService: flags.accessLogService,
+    logFlushMs: Math.max(10, flags.logFlush),
+    tokenUsage: flags.tokenUsage ?? false,
     retryAfterS: Math.max(1, Math.ceil(flags.retryAfter / 1_000)),
     hops: flags.hops ?? false,
     force: flags.force ?? false,

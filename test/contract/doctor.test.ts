@@ -150,6 +150,13 @@ const faults: Record<string, { title: string; breakIt: (parts: Parts) => void; m
       filter.mutation_rules.allow_expression.regex = '^x-hubward-(cluster|reason|decision)$'
     },
   },
+  'doctor/no-access-log-service': {
+    title: 'an access log that goes to another service',
+    breakIt: ({ manager }) => {
+      const { common_config: log } = manager.access_log[0].typed_config
+      log.grpc_service.envoy_grpc.cluster_name = 'ams-h100'
+    },
+  },
   'doctor/session-not-kept': {
     title: 'a session token that reaches the sites',
     breakIt: ({ manager }) => manager.http_filters.splice(1, 1),
@@ -296,6 +303,21 @@ t.test('the other shapes that `hubward envoy` writes are as sound', async (t) =>
       async (envoy) => t.strictSame(await codesOf(envoy), [DOWN]),
     )
   }
+})
+
+t.test('an access log that hubward does not get, or can make nothing of, is told apart', async (t) => {
+  const messages = async (breakIt: (parts: Parts) => void) =>
+    withEnvoy(broken(breakIt), async (envoy) =>
+      diagnose(await lookAt({ host: '127.0.0.1', port: envoy.adminPort }), undefined)
+        .filter((one) => one.code === 'doctor/no-access-log-service')
+        .map((one) => one.message),
+    )
+  t.match(await messages(({ manager }) => delete manager.access_log), [/ingress does not tell hubward-sidecar how/])
+  t.match(await messages(faults['doctor/no-access-log-service']!.breakIt), [/requests end, but ams-h100$/])
+  t.match(
+    await messages(({ manager }) => delete manager.access_log[0].typed_config.additional_request_headers_to_log),
+    [/does not tell which decision/],
+  )
 })
 
 for (const [code, { title, breakIt, more }] of Object.entries(faults)) {

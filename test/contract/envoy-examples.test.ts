@@ -83,7 +83,7 @@ t.test('hubward envoy', async (t) => {
       '--listen 127.0.0.1:8000 --admin unix:/tmp/admin.sock --sidecar 127.0.0.1:50051 --sidecar-name hubward ' +
       '--residency-host eu=eu.test,*.eu.test --residency-host uk=uk.test --unrestricted-default emea ' +
       '--message-timeout 50ms --hold-max 0 --body-path /v1/chat/completions --health-path none --http2 ' +
-      '--access-log none --retry-after 2m --hops --no-tell-clients --aggregates-max 3'
+      '--access-log none --log-flush 2s --token-usage --retry-after 2m --hops --no-tell-clients --aggregates-max 3'
     const ca = join(root, 'test', 'fixtures', 'localhost.pem')
     const { status, stdout } = run(...args.split(' '), '--sidecar-ca', ca)
     t.equal(status, 0)
@@ -94,6 +94,10 @@ t.test('hubward envoy', async (t) => {
     t.match(stdout, /retry-after\n +value: "120"/)
     t.match(stdout, /message_timeout: 0\.05s/)
     t.notMatch(stdout, /max_message_timeout/)
+    t.match(stdout, /buffer_flush_interval: 2s/)
+    t.match(stdout, /sse_to_metadata/)
+    const silent = run('--access-log', 'none', '--no-access-log-service').stdout
+    t.notMatch(silent, /http_grpc|sse_to_metadata/)
   })
   t.test('writes an EnvoyFilter, and the pod or the workload for it', async (t) => {
     t.match(parse(run('--istio', 'gateway', '--vhost', 'llm.example.com:443=eu').stdout), { kind: 'EnvoyFilter' })
@@ -105,6 +109,7 @@ t.test('hubward envoy', async (t) => {
   })
   t.test('refuses what contradicts itself or the documents', async (t) => {
     t.match(run('--residency', 'eu', '--residency-host', 'uk=uk.test'), { status: 2, stderr: /choose one/ })
+    t.match(run('--token-usage', '--no-access-log-service'), { status: 2, stderr: /--token-usage/ })
     t.match(run('--sidecar-ca', 'ca.pem'), { status: 2, stderr: /--sidecar-name/ })
     t.match(run('--istio', 'gateway'), { status: 2, stderr: /--vhost/ })
     t.match(run('--listen', 'nowhere'), { status: 2, stderr: /host:port/ })

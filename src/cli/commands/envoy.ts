@@ -80,6 +80,13 @@ export function envoyCommand(program: Command): void {
     .option('--health-path <path>', "the sites' health check, or none", '/health')
     .option('--http2', 'the sites speak HTTP/2')
     .option('--access-log <file>', 'where Envoy writes its log, or none', '/dev/stdout')
+    .option('--no-access-log-service', 'do not tell hubward how requests ended')
+    .addOption(
+      new Option('--log-flush <duration>', 'how long lines for hubward are gathered')
+        .argParser(parseDuration)
+        .default(D.logFlushMs, '1s'),
+    )
+    .option('--token-usage', 'tell it the counts of tokens of streamed answers')
     .addOption(
       new Option('--retry-after <duration>', 'what refused jobs are told')
         .argParser(parseDuration)

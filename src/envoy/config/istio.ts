@@ -1,10 +1,11 @@
 import type { DocumentSet } from '../../model/documents.ts'
 import type { ResidencyName } from '../../model/names.ts'
+import { usageFilters } from './access-log-service.ts'
 import { allClusters } from './bootstrap.ts'
 import { decisionFilter } from './decision-filter.ts'
 import { earlyHeaderMutation } from './early-headers.ts'
 import { type EnvoyObject, typed } from './envoy-object.ts'
-import { failClosedReply } from './listener.ts'
+import { accessLogsOf, failClosedReply } from './listener.ts'
 import type { EnvoyOptions } from './options.ts'
 import { residencyHeaderFilter, residencyOfHost } from './residency-header.ts'
 import { decidedRoute, markerRoutes } from './routes.ts'
@@ -36,6 +37,8 @@ export function istioEnvoyFilter(set: DocumentSet, options: EnvoyOptions, place:
   const manager = typed('extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     early_header_mutation_extensions: [earlyHeaderMutation(options)],
     local_reply_config: failClosedReply(options),
+    // Beside the mesh's own: lists are joined when they are merged.
+    ...accessLogsOf(options, undefined),
   })
   const byHost = place.hosts.some((host) => host.class !== undefined)
   // Each goes right in front of the router, so they run in the order in which they stand here.
@@ -45,6 +48,7 @@ export function istioEnvoyFilter(set: DocumentSet, options: EnvoyOptions, place:
     // One Envoy serves many hosts; only those that are named ask hubward.
     { ...decisionFilter(set, options), disabled: true },
     sessionFilter(options),
+    ...usageFilters(options),
   ]
   return {
     apiVersion: 'networking.istio.io/v1alpha3',

@@ -1,5 +1,6 @@
 import type { DocumentSet } from '../../model/documents.ts'
 import { HEADERS } from '../../model/headers.ts'
+import { accessLogService, usageFilters } from './access-log-service.ts'
 import { decisionFilter } from './decision-filter.ts'
 import { earlyHeaderMutation } from './early-headers.ts'
 import { addressOf, type EnvoyObject, setHeader, typed } from './envoy-object.ts'
@@ -36,11 +37,12 @@ const connectionManager = (set: DocumentSet, options: EnvoyOptions): EnvoyObject
       ...(options.residency.by === 'vhost' ? [residencyHeaderFilter()] : []),
       decisionFilter(set, options),
       sessionFilter(options),
+      ...usageFilters(options),
       { name: 'envoy.filters.http.router', typed_config: typed('extensions.filters.http.router.v3.Router') },
     ],
     local_reply_config: failClosedReply(options),
     route_config: { name: 'hubward', virtual_hosts: virtualHosts(set, options) },
-    ...(options.accessLog === undefined ? {} : { access_log: [accessLog(options.accessLog)] }),
+    ...accessLogsOf(options, options.accessLog),
   }),
 })
 
@@ -75,6 +77,15 @@ export const failClosedReply = (options: EnvoyOptions): EnvoyObject => ({
     },
   ],
 })
+
+/** The manager's access logs: the file that operators read, where there is one, and the service that hubward is. */
+export const accessLogsOf = (options: EnvoyOptions, file: string | undefined): EnvoyObject => {
+  const logs = [
+    ...(file === undefined ? [] : [accessLog(file)]),
+    ...(options.accessLogService ? [accessLogService(options)] : []),
+  ]
+  return logs.length === 0 ? {} : { access_log: logs }
+}
 
 /** One JSON line for each request: what was decided, and where it really went. */
 export const accessLog = (path: string): EnvoyObject =>

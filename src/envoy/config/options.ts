@@ -52,6 +52,12 @@ export interface EnvoyOptions {
   readonly upstreamHttp: 1 | 2
   /** A file as Envoy sees it; absent: no access log. */
   readonly accessLog?: string | undefined
+  /** Whether Envoy tells hubward how each request ended. */
+  readonly accessLogService: boolean
+  /** How long lines of that log are gathered before they are sent. */
+  readonly logFlushMs: number
+  /** Whether the counts of tokens in the last chunk of streamed answers go into it. */
+  readonly tokenUsage: boolean
   /** What the job routes tell clients while hubward is down. */
   readonly retryAfterS: number
   /** Whether a signed decision of another hubward is let in. */
@@ -85,6 +91,9 @@ export const ENVOY_OPTIONS_DEFAULT: EnvoyOptions = {
   idleTimeoutMs: 300_000,
   upstreamHttp: 1,
   accessLog: '/dev/stdout',
+  accessLogService: true,
+  logFlushMs: 1_000,
+  tokenUsage: false,
   retryAfterS: 30,
   hops: false,
   force: false,

@@ -98,6 +98,17 @@ export interface MutationRules {
   readonly disallow_expression?: { readonly regex?: string }
 }
 
+/** An access log; only those that go to a gRPC service have a cluster. */
+export interface AccessLogForm {
+  readonly typed_config?: {
+    readonly '@type'?: string
+    readonly common_config?: {
+      readonly grpc_service?: { readonly envoy_grpc?: { readonly cluster_name?: string } }
+    }
+    readonly additional_request_headers_to_log?: readonly string[]
+  }
+}
+
 /** A connection manager. */
 export interface ManagerForm {
   readonly stat_prefix?: string
@@ -108,6 +119,7 @@ export interface ManagerForm {
     readonly typed_config?: { readonly mutations?: readonly EarlyMutation[] }
   }[]
   readonly http_filters?: readonly FilterForm[]
+  readonly access_log?: readonly AccessLogForm[]
   readonly route_config?: RouteTableForm
   readonly rds?: { readonly route_config_name?: string }
 }

@@ -1,6 +1,6 @@
 import type { Policy } from '../../model/documents.ts'
 import { HEADERS } from '../../model/headers.ts'
-import type { EarlyMutation, ManagerForm, MutationRules } from './admin-forms.ts'
+import type { AccessLogForm, EarlyMutation, ManagerForm, MutationRules } from './admin-forms.ts'
 import { type Check, msOf } from './check.ts'
 import { regexMatches, stringMatches } from './route-match.ts'
 import { type EnvoyView, isExtProc, type ManagerView } from './view.ts'
@@ -36,6 +36,13 @@ const strips = (manager: ManagerForm, name: string): boolean =>
   mutations(manager).some(
     (one) => one.remove?.toLowerCase() === name || stringMatches(one.remove_on_match?.key_matcher ?? {}, name),
   )
+
+/** The access logs that go to some gRPC service, line by request. */
+const logServices = (manager: ManagerForm): AccessLogForm[] =>
+  (manager.access_log ?? []).filter((one) => one.typed_config?.['@type']?.endsWith('HttpGrpcAccessLogConfig'))
+
+const clusterOf = (log: AccessLogForm): string =>
+  log.typed_config?.common_config?.grpc_service?.envoy_grpc?.cluster_name ?? 'no cluster'
 
 const rulesOf = (one: Configured): MutationRules | undefined =>
   one.filter.typed_config?.mutation_rules ?? one.filter.typed_config?.decoder_header_mutation_rules
@@ -192,5 +199,21 @@ export const FILTER_CHECKS: readonly Check[] = [
         )
         .map((one) => `${where(one)} sends the session token to the sites and can't return it to clients`)
     },
+  },
+  {
+    code: 'doctor/no-access-log-service',
+    severity: 'warning',
+    remedy:
+      'add the envoy.access_loggers.http_grpc that `hubward envoy` writes: outcomes and rollouts are measured by it',
+    find: (view) =>
+      asking(view).flatMap((one) => {
+        const logs = logServices(one.manager)
+        const ours = logs.filter((log) => clusterOf(log) === view.sidecarCluster)
+        if (ours.some((log) => log.typed_config?.additional_request_headers_to_log?.includes(HEADERS.decision)))
+          return []
+        if (ours.length > 0) return [`the access log of ${where(one)} does not tell which decision a request had`]
+        const elsewhere = logs.length === 0 ? '' : `, but ${logs.map(clusterOf).join(', ')}`
+        return [`${where(one)} does not tell ${view.sidecarCluster} how requests end${elsewhere}`]
+      }),
   },
 ]
