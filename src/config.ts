@@ -60,6 +60,8 @@ export interface Config {
     readonly waitersMax: number
     readonly admissionOpen: boolean
   }
+  /** Bounds of what is measured. */
+  readonly measure: { readonly pending: number; readonly cellsMax: number; readonly bytesMax: number }
   /** What may wait here at once. */
   readonly hold: { readonly msMax: number; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLifeMs: number; readonly listenersMax: number }
@@ -190,6 +192,7 @@ function resolved(written: WrittenConfig, sources: FeedSettings & Pick<Config, '
       waitersMax: admin.waitersMax,
       admissionOpen: admin.admissionOpen,
     },
+    measure: written.measure,
     hold: { msMax: ms(hold.max), countMax: hold.countMax, bytesMax: hold.bytesMax },
     jobs: {
       // A second at least: what lasts no time would be held for nobody.

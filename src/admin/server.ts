@@ -187,6 +187,16 @@ const QUERIES: Partial<Record<RouteName, object>> = {
     },
   },
   ofrepEvents: { type: 'object', properties: { ticket: { type: 'string', maxLength: 64 } } },
+  measurements: {
+    type: 'object',
+    additionalProperties: { type: 'string', maxLength: 128 },
+    properties: {
+      by: { type: 'string', maxLength: 256 },
+      window: { type: 'string', maxLength: 16 },
+      from: { type: 'string', maxLength: 32 },
+      to: { type: 'string', maxLength: 32 },
+    },
+  },
   gaps: {
     type: 'object',
     properties: { from: { type: 'string', maxLength: 32 }, to: { type: 'string', maxLength: 32 } },

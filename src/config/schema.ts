@@ -156,6 +156,26 @@ export const CONFIG_SCHEMA: Schema = {
         reservationLife: duration('how long a reservation holds without a word from its job, a day at most', '2h'),
         listenersMax: whole('how many may listen to the events of jobs at once', 1, 10_000, 64),
       }),
+      measure: section("what came of requests, by Envoy's access log", {
+        pending: whole(
+          'decisions that are kept until their requests have ended, some 250 bytes each; beyond it the oldest go',
+          1_024,
+          4_194_304,
+          65_536,
+        ),
+        cellsMax: whole(
+          'combinations of site, class, tier, model, arm and the other labels that are told apart at once',
+          64,
+          4_096,
+          4_096,
+        ),
+        bytesMax: whole(
+          'bytes of the measurements of the last two days; beyond it the oldest hours go',
+          1_048_576,
+          1_073_741_824,
+          33_554_432,
+        ),
+      }),
       hold: section('requests that wait here because their policy says `queue`', {
         max: duration(
           'the longest that one is held; 0s: none is. Envoy must allow a second more (max_message_timeout)',

@@ -32,6 +32,7 @@ export interface WrittenConfig extends WrittenFeeds, WrittenFlags {
     readonly waitersMax: number
     readonly admissionOpen: boolean
   }
+  readonly measure: { readonly pending: number; readonly cellsMax: number; readonly bytesMax: number }
   readonly hold: { readonly max: string; readonly countMax: number; readonly bytesMax: number }
   readonly jobs: { readonly reservationLife: string; readonly listenersMax: number }
   readonly openfeature: {

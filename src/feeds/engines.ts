@@ -36,6 +36,8 @@ export interface Engine {
   readonly endings?: EndingsRef
   /** Counters only: the gauges that some engines have of the same thing are no rate. */
   readonly preemptions: readonly MetricRef[]
+  /** Tokens that were generated, as a counter. */
+  readonly tokens: readonly MetricRef[]
   readonly cacheHits: readonly MetricRef[]
   readonly cacheQueries: readonly MetricRef[]
   /** The hit ratio itself, where there are no counters of it. */
@@ -52,6 +54,7 @@ const NONE = {
   response: [],
   wait: [],
   preemptions: [],
+  tokens: [],
   cacheHits: [],
   cacheQueries: [],
   cacheRatio: [],
@@ -90,6 +93,7 @@ export const ENGINES = {
       ignored: ['abort'],
     },
     preemptions: refs('vllm:num_preemptions_total'),
+    tokens: refs('vllm:generation_tokens_total'),
     cacheHits: refs('vllm:prefix_cache_hits_total', 'vllm:gpu_prefix_cache_hits_total'),
     cacheQueries: refs('vllm:prefix_cache_queries_total', 'vllm:gpu_prefix_cache_queries_total'),
     cacheRatio: [],
@@ -108,6 +112,7 @@ export const ENGINES = {
     response: seconds('sglang:e2e_request_latency_seconds'),
     wait: seconds('sglang:queue_time_seconds'),
     preemptions: refs('sglang:num_retracted_requests_total', 'sglang:num_retracted_reqs_total'),
+    tokens: refs('sglang:generation_tokens_total'),
     cacheRatio: refs('sglang:cache_hit_rate'),
   },
   trtllm: {
@@ -168,7 +173,7 @@ export const MIRROR_LABELS: ReadonlySet<string> = new Set(['tp_rank', 'pp_rank',
 
 /** The names of all metrics that an engine's row speaks of; histograms by their buckets. */
 export const namesOf = (engine: Engine): string[] => [
-  ...[engine.queued, engine.running, engine.kvUsed, engine.preemptions].flat().map(({ name }) => name),
+  ...[engine.queued, engine.running, engine.kvUsed, engine.preemptions, engine.tokens].flat().map(({ name }) => name),
   ...[engine.cacheHits, engine.cacheQueries, engine.cacheRatio].flat().map(({ name }) => name),
   ...[engine.ttft, engine.itl, engine.response, engine.wait].flat().map(({ name }) => `${name}_bucket`),
   ...(engine.endings?.counters ?? []).map(({ name }) => name),
@@ -193,13 +198,14 @@ export const engineSignals = (name?: EngineName): string[] => {
   const rows: [boolean, string[]][] = [
     [has((e) => e.queued), ['queue.depth']],
     [has((e) => e.running), ['queue.running']],
-    [has((e) => e.wait), ['queue.wait_p95_ms']],
+    [has((e) => e.wait), ['queue.wait_p50_ms', 'queue.wait_p95_ms']],
     [has((e) => e.kvUsed), ['kv.used_ratio']],
     [has((e) => e.ttft), ['ttft.p50_ms', 'ttft.p95_ms', 'ttft.p99_ms']],
     [has((e) => e.itl), ['itl.p50_ms', 'itl.p95_ms']],
     [has((e) => e.response), ['response.p50_ms', 'response.p95_ms', 'response.p99_ms']],
     [has((e) => e.endings?.counters ?? []), ['errors.ratio']],
     [has((e) => e.preemptions), ['preemptions.per_s']],
+    [has((e) => e.tokens), ['tokens.per_s']],
     [has((e) => [...e.cacheQueries, ...e.cacheRatio]), ['cache.hit_ratio', 'cache.warm']],
     [true, ['replica.warm']],
   ]

@@ -1,6 +1,7 @@
 import type { Change } from '../model/change.ts'
 import type { SampleRefusal } from '../model/event.ts'
 import type { ClusterName, TargetName } from '../model/names.ts'
+import type { Sample } from '../model/sample.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { type EnvoyAdminOptions, envoyAdmin } from './envoy-admin.ts'
 import { FeedWarnings } from './feed-warnings.ts'
@@ -48,6 +49,8 @@ export interface Feeds {
   stop(): Promise<void>
   statuses(): SourceStatus[]
   counts(): FeedCounts
+  /** Takes samples that nobody was asked for: what is measured here. */
+  offer(samples: readonly Sample[]): void
   /** Asks one source, or all, without waiting for the interval. */
   poke(source?: string): void
 }
@@ -105,6 +108,7 @@ export function openFeeds(feeds: readonly FeedConfig[], admin: EnvoyAdminConfig 
       refusals: check.refusals(),
       inbox: { ...inbox.counts },
     }),
+    offer: (samples) => inbox.offer(check.pass(samples, clock.now())),
     poke: (source) => {
       for (const poller of pollers) if (source === undefined || poller.source.name === source) poller.poke()
     },

@@ -27,8 +27,19 @@ const QUANTILES: Readonly<Record<Timing, readonly (readonly [signal: string, q: 
     ['response.p95_ms', 0.95],
     ['response.p99_ms', 0.99],
   ],
-  wait: [['queue.wait_p95_ms', 0.95]],
+  wait: [
+    ['queue.wait_p50_ms', 0.5],
+    ['queue.wait_p95_ms', 0.95],
+  ],
 }
+
+/** What is added up for the whole pool. */
+export type Summed = 'preemptions' | 'tokens' | 'hits' | 'queries'
+
+const RATES = [
+  ['preemptions', 'preemptions.per_s'],
+  ['tokens', 'tokens.per_s'],
+] as const
 
 /** Models that are told apart in one pool; the rest only count for the pool. */
 export const MODELS_MAX = 64
@@ -40,7 +51,7 @@ export const MODELS_MAX = 64
 export class ModelWindows {
   readonly #timings = new Map<Timing, Map<string, RecentCounts<number>>>()
   readonly #endings = new Map<string, RecentCounts<Ending>>()
-  readonly #sums = new RecentCounts<'preemptions' | 'hits' | 'queries'>()
+  readonly #sums = new RecentCounts<Summed>()
   readonly #models = new Set<string>()
   #since: number | undefined
   /** Whether some model was counted for the pool alone, there being too many. */
@@ -81,7 +92,7 @@ export class ModelWindows {
   }
 
   /** Counts something of the whole pool. */
-  sum(what: 'preemptions' | 'hits' | 'queries', n: number, now: number): void {
+  sum(what: Summed, n: number, now: number): void {
     this.#sums.add(what, n, now)
   }
 
@@ -102,9 +113,9 @@ export class ModelWindows {
     }
     const sums = this.#sums.totals(now)
     const forMs = now - Math.max(this.#since ?? now, windowStart(now))
-    const preemptions = sums.get('preemptions')
-    if (preemptions !== undefined && forMs > 0) {
-      all.push({ signal: 'preemptions.per_s', value: (preemptions * 1_000) / forMs })
+    for (const [what, signal] of RATES) {
+      const n = sums.get(what)
+      if (n !== undefined && forMs > 0) all.push({ signal, value: (n * 1_000) / forMs })
     }
     const queries = sums.get('queries') ?? 0
     if (queries > 0) {

@@ -111,8 +111,9 @@ export class Replica {
         if (n !== undefined) windows.ended(isBad ? 'badly' : ends, modelOf(series), n, now)
       }
     }
-    const sums = { preemptions: engine.preemptions, hits: engine.cacheHits, queries: engine.cacheQueries } as const
-    for (const what of ['preemptions', 'hits', 'queries'] as const) {
+    const { preemptions, tokens, cacheHits: hits, cacheQueries: queries } = engine
+    const sums = { preemptions, tokens, hits, queries } as const
+    for (const what of ['preemptions', 'tokens', 'hits', 'queries'] as const) {
       for (const series of seriesOf(samples, sums[what]) ?? []) {
         const n = lines.counter(`${what}${series.key}`, series.value)
         if (n !== undefined) windows.sum(what, n, now)

@@ -249,6 +249,49 @@ export const METRICS = {
   },
   hubward_active_calls: { type: 'gauge', labels: [], says: 'streams and calls of Envoy that are open' },
   hubward_ready: { type: 'gauge', labels: [], says: '1 when documents are accepted and every listener is up and warm' },
+  hubward_access_log_entries_total: {
+    type: 'counter',
+    labels: ['result'],
+    says: 'requests that Envoy told the end of: joined to their decision, late (it was not kept any more), unknown (none of ours), or again',
+  },
+  hubward_outcomes_total: {
+    type: 'counter',
+    labels: ['class', 'target', 'verdict'],
+    says: 'requests that have ended, by the target that served them; class is empty where the decision is not known',
+  },
+  hubward_ttft_seconds: {
+    type: 'histogram',
+    labels: ['class'],
+    scale: 1_000,
+    says: 'time to the first byte of the body of requests that were served, as Envoy saw it',
+  },
+  hubward_response_seconds: {
+    type: 'histogram',
+    labels: ['class'],
+    scale: 1_000,
+    says: 'time of whole requests that were served, as Envoy saw it',
+  },
+  hubward_slo_burn_ratio: {
+    type: 'gauge',
+    labels: ['class', 'site', 'signal'],
+    says: 'how many times too fast a class spends its error budget at a site, by pair of windows, and its locality',
+  },
+  hubward_decisions_unjoined_total: {
+    type: 'counter',
+    labels: [],
+    says: 'decisions that were overwritten before the end of their request was told; high without an access log',
+  },
+  hubward_measured_folded_total: {
+    type: 'counter',
+    labels: [],
+    says: 'requests for which there was no room under all of their labels; they are counted under fewer',
+  },
+  hubward_measured_bytes: { type: 'gauge', labels: [], says: 'bytes of the measurements of the last two days' },
+  hubward_reported_outcomes_total: {
+    type: 'counter',
+    labels: ['result'],
+    says: 'outcomes that the business reported: counted, replaced (a day sent anew), again, no-arm, or unknown',
+  },
   hubward_build_info: { type: 'gauge', labels: ['version', 'engine', 'instance'], says: 'always 1' },
 } as const satisfies Record<string, MetricRow>
 

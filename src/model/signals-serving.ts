@@ -35,6 +35,15 @@ export const SERVING_SIGNALS = {
     countMin: 200,
     says: 'time in the queue, 95th percentile',
   },
+  'queue.wait_p50_ms': {
+    unit: 'ms',
+    scope: 'pool',
+    worseWhen: 'higher',
+    range: MS,
+    staleAfterMs: 15_000,
+    countMin: 100,
+    says: 'time in the queue, median',
+  },
   'kv.used_ratio': {
     unit: 'ratio',
     scope: 'pool',
@@ -148,6 +157,14 @@ export const SERVING_SIGNALS = {
     range: RATIO,
     staleAfterMs: 15_000,
     says: 'prefix-cache hits by queries',
+  },
+  'tokens.per_s': {
+    unit: '1/s',
+    scope: 'pool',
+    worseWhen: 'lower',
+    range: COUNT,
+    staleAfterMs: 15_000,
+    says: 'tokens generated',
   },
   'replica.warm': {
     unit: 'bool',

@@ -19,6 +19,7 @@ import type { SourceStatus } from '../../src/model/source.ts'
 import { parseNeeds } from '../../src/request/needs.ts'
 import { flagsOf } from '../helpers/flagd-view.ts'
 import { campusWorld, jobsServer, jobsWorld } from '../helpers/jobs-world.ts'
+import { nothingMeasured } from '../helpers/measure-view.ts'
 import { plannerOf } from '../helpers/planner-view.ts'
 import { max, order, policy, site, T0, World } from '../helpers/world.ts'
 
@@ -76,6 +77,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
     metrics: { text: async () => 'hubward_ready 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     jobs: running.view,
     planner: planner.view,
+    measure: nothingMeasured,
     flags: flagsOf(world, running.view),
     ...viewOver,
   }
