@@ -30,7 +30,8 @@ export const SLICE_ENTRIES = 128
 /** Streams at once. Each of an Envoy's workers has one, and grpc-js may hold a few messages of each. */
 export const LOG_STREAMS_MAX = 256
 
-type Refusal = Pick<StatusObject, 'code' | 'details'>
+/** Why a stream is refused. */
+export type Refusal = Pick<StatusObject, 'code' | 'details'>
 
 const TOO_LARGE: Refusal = {
   code: status.RESOURCE_EXHAUSTED,
@@ -41,9 +42,27 @@ const TOO_MANY: Refusal = {
   details: `there are ${LOG_STREAMS_MAX} streams of access logs already`,
 }
 
-/** The service of access logs, and how to end all of its streams. */
+/** One stream of access logs, as whichever transport has it. */
+export interface LogStream {
+  /** No further message is to be given until `resume`. */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Ends it well, or with why it is refused. */
+  readonly end: (refusal?: Refusal) => void
+}
+
+/** What a transport tells of one stream. */
+export interface LogTaker {
+  readonly message: (bytes: Buffer) => void
+  /** The client has ended it. */
+  readonly halfClosed: () => void
+  /** It is over, in whatever way. */
+  readonly gone: () => void
+}
+
+/** All streams of access logs. */
 export interface AccessLogs {
-  readonly service: UntypedServiceImplementation
+  readonly open: (stream: LogStream) => LogTaker
   /** Ends every stream well. Envoy opens another with its next batch, at a hubward that is healthy then. */
   readonly endAll: () => void
 }
@@ -55,53 +74,60 @@ export interface AccessLogs {
  */
 export const accessLogs = (handlers: Handlers): AccessLogs => {
   const streams = new Set<() => void>()
-  const service = {
-    StreamAccessLogs(call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
-      if (streams.size >= LOG_STREAMS_MAX) {
-        done(TOO_MANY)
+  const open = (stream: LogStream): LogTaker => {
+    const gone = (): boolean => streams.delete(end)
+    const end = (): void => {
+      if (gone()) stream.end()
+    }
+    const refuse = (why: Refusal): void => {
+      if (gone()) stream.end(why)
+    }
+    if (streams.size >= LOG_STREAMS_MAX) stream.end(TOO_MANY)
+    else streams.add(end)
+    const take = (message: AccessLogMessage): void => {
+      if (!streams.has(end)) return
+      try {
+        handOver(handlers, message.next(SLICE_ENTRIES))
+      } catch (error) {
+        handlers.failed(error, 'access_log')
+        refuse({ code: status.INVALID_ARGUMENT, details: (error as Error).message })
         return
       }
-      const left = (): boolean => streams.delete(end)
-      const end = (): void => {
-        if (left()) done(null, NOTHING)
+      if (message.done) stream.resume()
+      else setImmediate(take, message)
+    }
+    const message = (bytes: Buffer): void => {
+      if (!streams.has(end)) return
+      if (bytes.length > LOG_BYTES_MAX) {
+        handlers.failed(new WireError(TOO_LARGE.details), 'access_log')
+        refuse(TOO_LARGE)
+      } else if (handlers.accessLog !== undefined) {
+        stream.pause()
+        take(new AccessLogMessage(bytes))
       }
-      const refuse = (why: Refusal): void => {
-        if (left()) done(why)
-      }
-      streams.add(end)
-      const take = (message: AccessLogMessage): void => {
-        if (!streams.has(end)) return
-        try {
-          handOver(handlers, message.next(SLICE_ENTRIES))
-        } catch (error) {
-          handlers.failed(error, 'access_log')
-          refuse({ code: status.INVALID_ARGUMENT, details: (error as Error).message })
-          return
-        }
-        if (message.done) call.resume()
-        else setImmediate(take, message)
-      }
-      call.on('cancelled', left).on('close', left).on('error', left).on('end', end)
-      call.on('data', (bytes: Buffer) => {
-        if (!streams.has(end)) return
-        if (bytes.length > LOG_BYTES_MAX) {
-          handlers.failed(new WireError(TOO_LARGE.details), 'access_log')
-          refuse(TOO_LARGE)
-        } else if (handlers.accessLog !== undefined) {
-          call.pause()
-          take(new AccessLogMessage(bytes))
-        }
-      })
-    },
+    }
+    return { message, halfClosed: end, gone }
   }
   const endAll = (): void => {
     for (const end of [...streams]) end()
   }
-  return { service, endAll }
+  return { open, endAll }
 }
 
-/** StreamAccessLogsResponse has no fields. */
-const NOTHING = Buffer.alloc(0)
+/** What answers access logs under grpc-js. */
+export const accessLogService = (logs: AccessLogs): UntypedServiceImplementation => ({
+  StreamAccessLogs(call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
+    const { message, halfClosed, gone } = logs.open({
+      pause: () => call.pause(),
+      resume: () => call.resume(),
+      end: (refusal) => (refusal === undefined ? done(null, NOTHING) : done(refusal)),
+    })
+    call.on('cancelled', gone).on('close', gone).on('error', gone).on('end', halfClosed).on('data', message)
+  },
+})
+
+/** StreamAccessLogsResponse, which has no fields. */
+export const NOTHING = Buffer.alloc(0)
 
 /** A mistake of whoever takes the entries costs these, and not the stream. */
 const handOver = (handlers: Handlers, entries: ReturnType<AccessLogMessage['next']>): void => {

@@ -1,13 +1,10 @@
-import http2 from 'node:http2'
-import type { Socket } from 'node:net'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
-import { ACCESS_LOG_SERVICE, accessLogs } from './access-log-service.ts'
-import { type Active, EXT_AUTHZ_SERVICE, EXT_PROC_SERVICE, extAuthzService, extProcService } from './grpc-services.ts'
+import { accessLogs } from './access-log-service.ts'
+import { grpcJsTransport } from './grpc-js-transport.ts'
 import type { Handlers } from './handlers.ts'
-import { HEALTH_SERVICE, HealthService } from './health-service.ts'
+import { HealthService } from './health-service.ts'
 import { type Listen, type Listener, openListener } from './listener.ts'
-import { bearResets } from './rapid-reset.ts'
-import { reloadedTls } from './tls-reload.ts'
+import { ownTransport } from './transport/own-transport.ts'
+import type { Active, Served, TransportName } from './transports.ts'
 
 /** How to leave. */
 export interface Drain {
@@ -36,51 +33,35 @@ export interface EnvoyServer {
   readonly close: () => void
 }
 
-/** The largest message in bytes that is taken: a body of the largest limit, and its headers. */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-/** Streams of one connection at once. Envoy keeps to 1,024 by itself, and is never to be refused one. */
-const STREAMS_MAX = 2_048
 /** What is under way when the drain ends has this long to end, in ms. */
 const LAST_WORDS_MS = 1_000
-/** Connections that are silent this long are asked, and closed if they do not answer in the time after it. */
-const KEEPALIVE_MS = 60_000
-const KEEPALIVE_TIMEOUT_MS = 20_000
 
 /**
- * Starts the server on @grpc/grpc-js. It answers health checks with NOT_SERVING until told otherwise, and requests from
- * the start. `trouble` hears of TLS files that can't be used.
+ * Starts the server. It answers health checks with NOT_SERVING until told otherwise, and requests from the start.
+ * `trouble` hears of TLS files that can't be used. Which transport carries gRPC makes no difference to anybody but the
+ * CPU (docs/decisions/0060).
  */
 export const startEnvoyServer = async (
   listen: readonly Listen[],
   handlers: Handlers,
   trouble: (error: Error) => void = () => {},
+  transport: TransportName = 'grpc-js',
 ): Promise<EnvoyServer> => {
   const health = new HealthService()
   const active: Active = { count: 0 }
-  bearResets(http2)
-  const server = new Server({
-    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-    'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': STREAMS_MAX,
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    'grpc.enable_channelz': 0,
-  })
-  server.addService(HEALTH_SERVICE, health.handlers())
-  server.addService(EXT_PROC_SERVICE, extProcService(handlers, active))
-  server.addService(EXT_AUTHZ_SERVICE, extAuthzService(handlers, active))
   const logs = accessLogs(handlers)
-  server.addService(ACCESS_LOG_SERVICE, logs.service)
+  const served: Served = { handlers, health, logs, active, trouble }
+  const grpc = transport === 'own' ? ownTransport(served) : grpcJsTransport(served)
 
   const listeners: Listener[] = []
   let changed = (): void => {}
   const connections = (): number => listeners.reduce((sum, one) => sum + one.connections(), 0)
   const close = (): void => {
-    server.forceShutdown()
+    grpc.destroy()
     for (const one of listeners) one.destroy()
   }
   try {
-    for (const one of listen) listeners.push(await openListener(one, takerOf(server, one, trouble), () => changed()))
+    for (const one of listen) listeners.push(await openListener(one, grpc.taker(one), () => changed()))
   } catch (error) {
     close()
     throw error
@@ -107,32 +88,12 @@ export const startEnvoyServer = async (
       const how = await atMost(forMs, left(quietMs))
       for (const one of listeners) one.stop()
       logs.endAll()
-      await atMost(LAST_WORDS_MS, new Promise<void>((resolve) => server.tryShutdown(() => resolve())))
+      await atMost(LAST_WORDS_MS, grpc.shutdown())
       changed = () => {}
       close()
       return how
     },
     close,
-  }
-}
-
-/** Gives each connection to grpc-js, with the TLS files of the moment. */
-const takerOf = (server: Server, listen: Listen, trouble: (error: Error) => void): ((socket: Socket) => void) => {
-  if ('unix' in listen || listen.tls === undefined) {
-    const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-    return (socket) => injector.injectConnection(socket)
-  }
-  const tls = reloadedTls(listen.tls, trouble)
-  let credentials = tls.current()
-  let injector = server.createConnectionInjector(credentials)
-  return (socket) => {
-    const now = tls.current()
-    // Connections under older files go on with them until they end.
-    if (now !== credentials) {
-      credentials = now
-      injector = server.createConnectionInjector(now)
-    }
-    injector.injectConnection(socket)
   }
 }
 

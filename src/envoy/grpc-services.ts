@@ -1,6 +1,7 @@
 import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import { END, type Handlers, type StreamState } from './handlers.ts'
+import type { Active } from './transports.ts'
 
 /** What grpc-js is given as codec: messages stay bytes, because one that threw inside would answer before a handler hears. */
 export const unchanged = (bytes: Buffer): Buffer => bytes
@@ -20,11 +21,6 @@ export const EXT_PROC_SERVICE = { Process: method('/envoy.service.ext_proc.v3.Ex
 
 /** The definition of envoy.service.auth.v3.Authorization, messages as bytes. */
 export const EXT_AUTHZ_SERVICE = { Check: method('/envoy.service.auth.v3.Authorization/Check', false) }
-
-/** How many calls are being answered. */
-export interface Active {
-  count: number
-}
 
 const INTERNAL = { code: status.INTERNAL, details: 'hubward could not answer' }
 

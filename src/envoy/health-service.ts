@@ -33,32 +33,38 @@ function same(bytes: Buffer): Buffer {
 /** The health of the server as a whole, for Envoy's grpc_health_check. Any service name gets the same answer. */
 export class HealthService {
   #serving = false
-  readonly #watchers = new Set<ServerWritableStream<Buffer, Buffer>>()
+  readonly #watchers = new Set<(answer: Buffer) => void>()
 
   /** Says from now on whether requests are served. */
   set(serving: boolean): void {
     if (serving === this.#serving) return
     this.#serving = serving
-    for (const watcher of this.#watchers) watcher.write(this.#answer())
+    for (const watcher of this.#watchers) watcher(this.answer)
   }
 
   get serving(): boolean {
     return this.#serving
   }
 
-  #answer(): Buffer {
+  /** The answer of the moment. */
+  get answer(): Buffer {
     return this.#serving ? SERVING : NOT_SERVING
+  }
+
+  /** Tells the answer, now and whenever it changes, until the function that it gives is called. */
+  watch(tell: (answer: Buffer) => void): () => void {
+    this.#watchers.add(tell)
+    tell(this.answer)
+    return () => void this.#watchers.delete(tell)
   }
 
   /** The handlers to register under HEALTH_SERVICE. */
   handlers(): UntypedServiceImplementation {
     return {
-      Check: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => done(null, this.#answer()),
+      Check: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => done(null, this.answer),
       Watch: (call: ServerWritableStream<Buffer, Buffer>) => {
-        this.#watchers.add(call)
-        const gone = (): void => void this.#watchers.delete(call)
+        const gone = this.watch((answer) => call.write(answer))
         call.on('cancelled', gone).on('close', gone).on('error', gone)
-        call.write(this.#answer())
       },
     }
   }

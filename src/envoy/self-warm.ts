@@ -3,6 +3,7 @@ import { startEnvoyServer } from './grpc-server.ts'
 import { EXT_AUTHZ_SERVICE, EXT_PROC_SERVICE } from './grpc-services.ts'
 import type { Handlers, StreamState } from './handlers.ts'
 import { SELF_WARM_CHECK, SELF_WARM_STREAMS } from './self-warm-messages.ts'
+import type { TransportName } from './transports.ts'
 
 /** How much to warm up. */
 export interface SelfWarm {
@@ -12,6 +13,8 @@ export interface SelfWarm {
   readonly calls?: number
   /** The calls end after this time, done or not: a slow machine must come up as well. */
   readonly callsForMs?: number
+  /** What carries these calls: the one that will carry Envoy's. */
+  readonly transport?: TransportName
 }
 
 /**
@@ -20,7 +23,7 @@ export interface SelfWarm {
  * second. The handlers must be of the same code as the real ones, and their judge must count and record nothing.
  */
 export const selfWarm = async (handlers: Handlers, told: SelfWarm = {}): Promise<void> => {
-  const { rounds = 2_000, calls = 150, callsForMs = 2_000 } = told
+  const { rounds = 2_000, calls = 150, callsForMs = 2_000, transport = 'grpc-js' } = told
   try {
     for (let round = 0; round < rounds; round++) {
       // Whoever asks for something else meanwhile is answered.
@@ -29,15 +32,20 @@ export const selfWarm = async (handlers: Handlers, told: SelfWarm = {}): Promise
       for (const message of SELF_WARM_STREAMS[round % SELF_WARM_STREAMS.length]!) handlers.process(message, state)
       if (round % 2 === 0) handlers.check(SELF_WARM_CHECK)
     }
-    await throughGrpc(handlers, calls, callsForMs)
+    await throughGrpc(handlers, calls, callsForMs, transport)
   } catch (error) {
     // A cold start is better than none.
     handlers.failed(error, 'ext_proc')
   }
 }
 
-const throughGrpc = async (handlers: Handlers, calls: number, forMs: number): Promise<void> => {
-  const server = await startEnvoyServer([{ host: '127.0.0.1', port: 0 }], handlers)
+const throughGrpc = async (
+  handlers: Handlers,
+  calls: number,
+  forMs: number,
+  transport: TransportName,
+): Promise<void> => {
+  const server = await startEnvoyServer([{ host: '127.0.0.1', port: 0 }], handlers, undefined, transport)
   const client = new Client(server.addresses[0]!, credentials.createInsecure())
   try {
     const end = performance.now() + forMs

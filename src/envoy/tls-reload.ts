@@ -1,12 +1,19 @@
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
-import { ServerCredentials } from '@grpc/grpc-js'
 import type { TlsFiles } from './listener.ts'
 
-/** Credentials that follow their files. */
+/** The contents of the files. */
+export interface TlsPems {
+  readonly cert: Buffer
+  readonly key: Buffer
+  /** Who signs the certificates of clients, which must then have one. */
+  readonly ca?: Buffer
+}
+
+/** TLS that follows its files. */
 export interface ReloadedTls {
-  /** Those in force. Looks at the files, and gives the same object until they change. */
-  readonly current: () => ServerCredentials
+  /** What is in force. Looks at the files, and gives the same object until they change. */
+  readonly current: () => TlsPems
 }
 
 /**
@@ -17,18 +24,18 @@ export interface ReloadedTls {
 export const reloadedTls = (files: TlsFiles, failed: (error: Error) => void): ReloadedTls => {
   const paths = [files.certFile, files.keyFile, ...(files.clientCaFile === undefined ? [] : [files.clientCaFile])]
   let seen = stamp(paths)
-  let credentials = read(files)
+  let pems = read(files)
   return {
     current: () => {
       const now = stamp(paths)
-      if (now === seen) return credentials
+      if (now === seen) return pems
       seen = now
       try {
-        credentials = read(files)
+        pems = read(files)
       } catch (error) {
         failed(new Error(`new TLS files are not used: ${(error as Error).message}`, { cause: error }))
       }
-      return credentials
+      return pems
     },
   }
 }
@@ -41,7 +48,7 @@ const stamp = (paths: readonly string[]): string =>
     })
     .join(' ')
 
-const read = ({ certFile, keyFile, clientCaFile }: TlsFiles): ServerCredentials => {
+const read = ({ certFile, keyFile, clientCaFile }: TlsFiles): TlsPems => {
   const load = (path: string): Buffer => {
     try {
       return readFileSync(path)
@@ -50,14 +57,14 @@ const read = ({ certFile, keyFile, clientCaFile }: TlsFiles): ServerCredentials 
     }
   }
   const [cert, key] = [load(certFile), load(keyFile)]
-  const ca = clientCaFile === undefined ? null : load(clientCaFile)
+  const pems = { cert, key, ...(clientCaFile === undefined ? {} : { ca: load(clientCaFile) }) }
   try {
-    // A key that is not the certificate's must be found here: grpc-js would find it at the first handshake.
-    createSecureContext({ cert, key, ...(ca === null ? {} : { ca }) })
+    // A key that is not the certificate's must be found here, and not at the first handshake.
+    createSecureContext(pems)
   } catch (error) {
     throw new Error(`${certFile} and ${keyFile} do not make a TLS server: ${(error as Error).message}`, {
       cause: error,
     })
   }
-  return ServerCredentials.createSsl(ca, [{ private_key: key, cert_chain: cert }], ca !== null)
+  return pems
 }

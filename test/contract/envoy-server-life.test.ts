@@ -13,6 +13,7 @@ import { selfWarm } from '../../src/envoy/self-warm.ts'
 import { handlersOf } from '../../src/envoy/serving.ts'
 import { until } from '../helpers/running-envoy.ts'
 import { scriptedJudge } from '../helpers/scripted-judge.ts'
+import { transport } from '../helpers/transport.ts'
 import { PROCESS } from '../helpers/wire-messages.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hubward-life-'))
@@ -24,7 +25,7 @@ const MESSAGE = PROCESS.requestSerialize({ request_headers: { headers: { headers
 const same = (bytes: Buffer): Buffer => bytes
 
 const serve = async (t: TapTest, listen: Listen = TCP, handlers = HANDLERS): Promise<EnvoyServer> => {
-  const server = await startEnvoyServer([listen], handlers)
+  const server = await startEnvoyServer([listen], handlers, undefined, transport())
   t.teardown(() => server.close())
   server.setServing(true)
   return server
@@ -224,7 +225,7 @@ t.test('a renewed certificate is used for new connections; one that is none leav
   put('server')
   const troubles: string[] = []
   const listen = { ...TCP, tls: { certFile, keyFile } }
-  const server = await startEnvoyServer([listen], HANDLERS, (error) => troubles.push(error.message))
+  const server = await startEnvoyServer([listen], HANDLERS, (error) => troubles.push(error.message), transport())
   t.teardown(() => server.close())
   const port = portOf(server)
   t.equal(await certificateOf(port), 'server')
@@ -252,7 +253,7 @@ t.test('the self-warm goes through handlers and gRPC, leaves nothing open, and f
     },
     failed: (error) => t.fail(`${error}`),
   })
-  await selfWarm(counting, { rounds: 100, calls: 40, callsForMs: 60_000 })
+  await selfWarm(counting, { rounds: 100, calls: 40, callsForMs: 60_000, transport: transport() })
   t.same(seen, { ext_proc: 100 + 30, ext_authz: 50 + 10 })
   const failed: unknown[] = []
   const broken = handlersOf({

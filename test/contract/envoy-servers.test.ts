@@ -12,6 +12,7 @@ import { type Minimal, minimalEnvoy } from '../helpers/envoy-minimal.ts'
 import { load } from '../helpers/raw-load.ts'
 import { ask, startEnvoy, until } from '../helpers/running-envoy.ts'
 import { scriptedJudge } from '../helpers/scripted-judge.ts'
+import { transport } from '../helpers/transport.ts'
 
 const pem = (name: string) => join(import.meta.dirname, '../fixtures/tls', name)
 const folder = mkdtempSync(join(tmpdir(), 'hubward-servers-'))
@@ -26,6 +27,8 @@ const serve = async (t: TapTest, listen: Listen): Promise<EnvoyServer> => {
       judge: scriptedJudge,
       failed: (error, where) => failures.push(`${where}: ${(error as Error).message}`),
     }),
+    undefined,
+    transport(),
   )
   t.teardown(() => server.close())
   server.setServing(true)
@@ -141,6 +144,8 @@ t.test('health: NOT_SERVING until told, then SERVING, and watchers hear of it', 
   const server = await startEnvoyServer(
     [{ host: '127.0.0.1', port: 0 }],
     handlersOf({ judge: scriptedJudge, failed: () => {} }),
+    undefined,
+    transport(),
   )
   t.teardown(() => server.close())
   const client = new Client(server.addresses[0]!, credentials.createInsecure())
