@@ -9,6 +9,7 @@ import { mergeSets } from './engine/programs.ts'
 import { ENGINE_VERSION } from './engine/version.ts'
 import { type EnvoyServer, startEnvoyServer } from './envoy/grpc-server.ts'
 import { openFeeds } from './feeds/feeds.ts'
+import { createFlagCompiler } from './flags/compile-flag.ts'
 import { openJournal } from './journal/journal.ts'
 import { isJobClass } from './journal/sampling.ts'
 import { type Log, transitions } from './log.ts'
@@ -23,6 +24,7 @@ import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { createEstimates } from './sidecar/estimates.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
+import { openFlags } from './sidecar/flags.ts'
 import { createForecastWatch } from './sidecar/forecast-watch.ts'
 import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
@@ -82,8 +84,9 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   })
 
   // The one variable, and what hears of its changes.
+  const compiler = createFlagCompiler({ fractionalVersion: config.fractionalVersion })
   const store = createStore({
-    initial: emptySnapshot(compileCondition),
+    initial: emptySnapshot(compileCondition, compiler.compile),
     fold: timed(metrics),
     onError: (error, where) => bug(error, where),
   })
@@ -179,7 +182,17 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     ...{ stateDir: config.stateDir, clock, metrics, log, current: () => store.current },
     ...{ offer: (samples) => feeds.offer(samples), arms: rollouts.arms, bug },
   })
-  const statuses = () => [...sources.statuses(), ...feeds.statuses(), measure.status()]
+  const flags = openFlags(config, {
+    now: clock.now,
+    apply,
+    current: () => store.current,
+    compiler,
+    metrics,
+    log,
+    version,
+  })
+  store.subscribe((_snapshot, _events, change) => flags.changed(change))
+  const statuses = () => [...sources.statuses(), ...flags.statuses(), ...feeds.statuses(), measure.status()]
 
   // The request path.
   const room = openRoom(config.hold, { clock, metrics, tally, bug })
@@ -213,6 +226,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         ),
       ),
   }
+  const factsJudge = createFactsJudge(judgeParts)
+  const jobsView = jobs.view(factsJudge)
   const handlers = countingHandlers(createJudge(judgeParts), metrics, bug)
   let stage: 'starting' | 'waiting for documents' | 'serving' | 'stopping' = 'starting'
   let server: EnvoyServer | undefined
@@ -232,6 +247,10 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     engine: ENGINE_VERSION,
     instance: config.instance,
   })
+  metrics.read('hubward_flag_streams', () => [
+    [['ofrep'], admin?.flagStreams() ?? 0],
+    [['flagd.sync'], flags.followers()],
+  ])
   let ticks: NodeJS.Timeout | undefined
   const endAll = async (): Promise<void> => {
     stage = 'stopping'
@@ -240,7 +259,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     room.stop()
     server?.close()
     await admin?.close()
-    await Promise.all([feeds.stop(), sources.stop()])
+    await Promise.all([feeds.stop(), sources.stop(), flags.stop()])
     geo.close()
     await jobs.close()
     await gaps.close()
@@ -254,7 +273,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   // from disk where a folder is bad; then the path is warmed, and only then Envoy is told to come.
   try {
     admin = await startAdmin(
-      config.admin,
+      { ...config.admin, origins: config.openfeature.origins },
       {
         version,
         instance: config.instance,
@@ -264,7 +283,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         ready: () => ({ ready: stage === 'serving', because: stage === 'serving' ? [] : [stage] }),
         siteReady: (site, className) => siteReady(store.current, tally, site, className, clock.now()),
         metrics,
-        jobs: jobs.view(createFactsJudge(judgeParts)),
+        jobs: jobsView,
+        flags: flags.view(factsJudge, jobsView.known),
         planner: {
           readiness: (asked) => readinessPage(store.current, asked, clock.now()),
           estimates: () => estimates.list(clock.now()),
@@ -278,6 +298,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     )
     rollouts.restore()
     await sources.start()
+    await flags.start()
+    await flags.serve()
     feeds.start()
     ticks = setInterval(() => {
       apply({ kind: 'time-passed', at: clock.now() })
@@ -290,7 +312,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     if (config.envoyAdmin !== undefined) await clustersKnown(store, log)
     else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
     jobs.restore()
-    if (hasDocuments()) await warmUp(judgeParts, bug)
+    if (hasDocuments()) await warmUp(judgeParts, bug, config.transport)
     server = await startEnvoyServer(config.listeners, { ...handlers, accessLog: measure.accessLog }, (error) =>
       say('tls', error.message, () => log.warn(error.message)),
     )
@@ -307,7 +329,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       const unsubscribe = store.subscribe(() => {
         if (!hasDocuments()) return
         unsubscribe()
-        warmUp(judgeParts, bug).then(serve, (error: unknown) => bug(error, 'warm-up'))
+        warmUp(judgeParts, bug, config.transport).then(serve, (error: unknown) => bug(error, 'warm-up'))
       })
     }
   } catch (error) {

@@ -27,7 +27,7 @@ export interface IntakeEdges {
   readonly emit: (change: Extract<Change, { kind: 'flags-accepted' | 'flags-refused' | 'flags-heard' }>) => void
   readonly reader: FlagReader
   /** What the documents have to say of a set: problems, of which an error refuses it. */
-  readonly check: (set: FlagSet) => readonly Problem[]
+  readonly check: (set: FlagSet, source: SourceName) => readonly Problem[]
   /** Makes the programs of a set, one at a step. */
   readonly prepare: (set: FlagSet) => Iterator<unknown>
   /** Where the last good set is kept; null: nowhere. */
@@ -183,7 +183,7 @@ export class FlagIntake {
     try {
       const { set, problems } = await this.#edges.reader.read(files, this.#format)
       if (set === null) return { set, problems }
-      const all = [...problems, ...this.#edges.check(set)]
+      const all = [...problems, ...this.#edges.check(set, this.#source.name)]
       return { set: all.some(({ severity }) => severity === 'error') ? null : set, problems: all }
     } catch (error) {
       const message = `${this.#status.where}: the set can't be used: ${(error as Error).message}`

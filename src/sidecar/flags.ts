@@ -2,14 +2,17 @@ import { join } from 'node:path'
 import type { KnownNames } from '../admin/facts-json.ts'
 import type { FlagsView } from '../admin/flags-view.ts'
 import type { Config } from '../config.ts'
-import type { EngineSnapshot } from '../engine/programs.ts'
+import { type EngineSnapshot, mergeSets } from '../engine/programs.ts'
 import { accessHeaders, accessTls } from '../feeds/credentials.ts'
+import { lintChange } from '../flags/lint-change.ts'
+import { lintFlags } from '../flags/lint-flags.ts'
 import type { Log } from '../log.ts'
 import { shareOf } from '../math/choice.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Change } from '../model/change.ts'
 import type { FlagSet } from '../model/flag.ts'
-import { problemText } from '../model/problem.ts'
+import type { SourceName } from '../model/names.ts'
+import { type Problem, problemText } from '../model/problem.ts'
 import type { SourceStatus } from '../model/source.ts'
 import { openFlagSources } from '../openfeature/flag-sources.ts'
 import { type SyncServer, startSyncServer } from '../openfeature/sync-server.ts'
@@ -24,7 +27,7 @@ export interface FlagsEdges {
   readonly current: () => EngineSnapshot
   readonly compiler: {
     readonly prepare: (set: FlagSet) => Iterator<unknown>
-    readonly retain: (hashes: ReadonlySet<string>) => void
+    readonly retain: (hashes: Iterable<string>) => void
   }
   readonly metrics: Metrics
   readonly log: Log
@@ -54,12 +57,33 @@ export function openFlags(
   { now, apply, current, compiler, metrics, log, version }: FlagsEdges,
 ): OpenFlags {
   const served = servedFlags(current, now)
+  // What is being compiled for a set that is not in force yet must not be forgotten meanwhile.
+  let preparing = 0
+  function* prepare(set: FlagSet) {
+    preparing += 1
+    try {
+      for (const steps = compiler.prepare(set); steps.next().done !== true; ) yield
+    } finally {
+      preparing -= 1
+    }
+  }
   let server: SyncServer | undefined
+  const check = (set: FlagSet, source: SourceName): readonly Problem[] => {
+    const { data } = current()
+    // Before the first documents nothing is known of names that flags take from them.
+    const documents = data.documentsVersion === 0 ? undefined : mergeSets(data.sets)
+    const before = data.flagSets[source]?.set
+    const findings = [
+      ...lintFlags(set, { now: now(), ...(documents === undefined ? {} : { documents }) }),
+      ...(before === undefined ? [] : lintChange(before, set)),
+    ]
+    return findings.map(({ at: _, ...problem }) => problem)
+  }
   const sources = openFlagSources(flags, {
     now,
     emit: apply,
-    check: () => [],
-    prepare: compiler.prepare,
+    check,
+    prepare,
     keptFile: (name) => join(stateDir, 'last-good', `${name}.flags.json`),
     onTrouble: (message) => log.warn({ detail: message }, 'trouble with a source of flags'),
     turned: (status, failing) =>
@@ -84,7 +108,7 @@ export function openFlags(
     changed: (change) => {
       server?.changed()
       if (change.kind === 'documents-accepted') sources.lookAgain()
-      if (change.kind !== 'flags-accepted') return
+      if (change.kind !== 'flags-accepted' || preparing > 0) return
       const hashes = new Set<string>()
       for (const { flag } of current().programs.flags.values()) hashes.add(flag.hash)
       for (const { set } of Object.values(current().data.flagSets))
