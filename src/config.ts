@@ -80,6 +80,8 @@ export interface Config {
   readonly keys: { readonly sessionFile?: string; readonly hopFile?: string; readonly forceFile?: string }
   readonly hops: boolean
   readonly sidecars: number
+  /** What carries gRPC on the listeners. */
+  readonly transport: 'grpc-js' | 'own'
   readonly drainMs: number
 }
 
@@ -210,6 +212,7 @@ function resolved(written: WrittenConfig, sources: FeedSettings & Pick<Config, '
     keys: absolute(keys, at),
     hops: written.hops,
     sidecars: written.sidecars,
+    transport: written.transport,
     drainMs: ms(written.drain),
   }
 }

@@ -88,6 +88,12 @@ export const CONFIG_SCHEMA: Schema = {
         description: 'where Envoy asks',
         default: [{ socket: '/run/hubward/envoy.sock' }],
       },
+      transport: {
+        enum: ['grpc-js', 'own'],
+        description:
+          'what carries gRPC on the listeners: @grpc/grpc-js, or the HTTP/2 server of hubward, which takes less CPU',
+        default: 'grpc-js',
+      },
       documents: {
         type: 'array',
         minItems: 1,

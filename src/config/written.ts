@@ -44,6 +44,7 @@ export interface WrittenConfig extends WrittenFeeds, WrittenFlags {
   readonly keys: { readonly sessionFile?: string; readonly hopFile?: string; readonly forceFile?: string }
   readonly hops: boolean
   readonly sidecars: number
+  readonly transport: 'grpc-js' | 'own'
   readonly drain: string
 }
 

@@ -33,6 +33,7 @@ t.test('a folder of documents is all that has to be said, and everything else ha
     logLevel: 'info',
     sidecars: 1,
     hops: false,
+    transport: 'grpc-js',
     drainMs: 30_000,
   })
 })
