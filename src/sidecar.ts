@@ -313,8 +313,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
     jobs.restore()
     if (hasDocuments()) await warmUp(judgeParts, bug, config.transport)
-    server = await startEnvoyServer(config.listeners, { ...handlers, accessLog: measure.accessLog }, (error) =>
-      say('tls', error.message, () => log.warn(error.message)),
+    server = await startEnvoyServer(
+      config.listeners,
+      { ...handlers, accessLog: measure.accessLog },
+      (error) => say('tls', error.message, () => log.warn(error.message)),
+      config.transport,
     )
     const serve = (): void => {
       if (stage === 'stopping') return
