@@ -212,7 +212,7 @@ const readMs = (reader: Reader): number => {
     else if (tag === 0x10) nanos = signed(reader.varint())
     else reader.skip(tag)
   })
-  return seconds * 1_000 + Math.round(nanos / 1_000) / 1_000
+  return (seconds * 1_000_000 + Math.trunc(nanos / 1_000)) / 1_000
 }
 
 // Negative numbers come as their complement to 2^64, which a double does not hold exactly: only the sign is needed.
