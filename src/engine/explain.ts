@@ -1,5 +1,6 @@
 import type { Because, Decision, Forecast } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
+import type { LayerTrace } from '../model/flag.ts'
 import type { EpochMs, TargetName } from '../model/names.ts'
 import { REASONS } from '../model/reason.ts'
 import type { DecisionInput } from '../model/record.ts'
@@ -168,6 +169,23 @@ export const forecastText = ({ at, errorMs, waitsFor, target }: Forecast, now: E
   return `It is expected to fit at ${target} in ${Math.ceil((at - now) / 1_000)} s${error}${waits}.`
 }
 
+/** What a flag had to say in one phrase: `The incident flag drain-ams-chat gave "frankfurt" and had its say`. */
+export const layerText = ({ layer, flag, variant, shadowed, error, stale }: LayerTrace): string => {
+  const gave = variant === '' ? 'gave nothing' : `gave "${variant}"`
+  const came =
+    shadowed === true ? ', and a stronger one spoke before it' : error === undefined ? ', and had its say' : ''
+  const failed = error === undefined ? '' : `, which came to nothing: ${error}`
+  const old = stale === true ? '; its source has been silent for too long' : ''
+  return `The ${layer} flag ${flag} ${gave}${failed}${came}${old}`
+}
+
+/** Which arm a request is in, of which rollout, and whether a tester put it there. */
+export const armText = ({ arm, rollout, forced }: Pick<Decision, 'arm' | 'rollout' | 'forced'>): string => {
+  const of = rollout === undefined ? '' : ` of the rollout ${rollout}`
+  const by = forced === true ? ', because a tester forced it, so nothing of it is measured' : ''
+  return `It is in the ${arm} arm${of}${by}`
+}
+
 /** A decision in words, a sentence a line. */
 export const inWords = (decision: Decision): readonly string[] => {
   const what = {
@@ -191,6 +209,9 @@ export const inWords = (decision: Decision): readonly string[] => {
     lines.push(
       `Policy ${decision.policy}, ladder ${decision.ladder.map((tier) => tier.join(' or ')).join(', then ') || 'none'}.`,
     )
+  for (const trace of decision.layers) lines.push(`${layerText(trace)}.`)
+  if (decision.arm !== null) lines.push(`${armText(decision)}.`)
+  else if (decision.forced === true) lines.push('A tester forced a cohort, so nothing of it is measured.')
   for (const because of decision.because) lines.push(`${because.target} was not chosen: ${becauseText(because)}.`)
   const more =
     Object.values(decision.becauseCounts ?? {}).reduce((sum, count) => sum + count, 0) - decision.because.length

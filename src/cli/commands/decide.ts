@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { becauseText, forecastText } from '../../engine/explain.ts'
+import { armText, becauseText, forecastText, layerText } from '../../engine/explain.ts'
 import type { Decision } from '../../model/decision.ts'
 import { REASONS } from '../../model/reason.ts'
 import { answerOf, type QuestionFlags, withQuestionFlags } from '../asked.ts'
@@ -53,6 +53,9 @@ export function decisionLines(decision: Decision): string[] {
     ...table([
       ['reason', `${decision.reason}: ${REASONS[decision.reason]}`],
       ['policy', decision.policy ?? 'none'],
+      ...decision.layers.map((trace) => ['layer', layerText(trace)]),
+      ...(decision.arm === null ? [] : [['arm', armText(decision)]]),
+      ...(decision.forced === true && decision.arm === null ? [['forced', 'a cohort, by a tester']] : []),
       ['next', decision.next.join(', ') || 'nothing'],
       ...decision.because.map((because) => ['because', `${because.target} ${becauseText(because)}`]),
       ...decision.insufficient.map((name) => ['taken as met', `${name}: too few events`]),

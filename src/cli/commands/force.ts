@@ -32,7 +32,11 @@ export function forceCommand(program: Command): void {
     .requiredOption('--keys <file>', 'the keys, `id secret` a line; the first one signs')
     .option('--cohort <name>', 'the cohort to count as of', cohortFlag)
     .addOption(new Option('--arm <name>', 'the arm to be in').choices(ARMS))
-    .option('--for <duration>', 'how long it holds, a day at most', durationFlag, 3_600_000)
+    .addOption(
+      new Option('--for <duration>', 'how long it holds, a day at most')
+        .argParser(durationFlag)
+        .default(3_600_000, '1h'),
+    )
     .option('--value', 'print the value alone, without the name of the header')
     .addHelpText(
       'after',
