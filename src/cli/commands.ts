@@ -8,6 +8,7 @@ import { flagsCommand } from './commands/flags.ts'
 import { forceCommand } from './commands/force.ts'
 import { gapsCommand } from './commands/gaps.ts'
 import { gateCommand } from './commands/gate.ts'
+import { measurementsCommand } from './commands/measurements.ts'
 import { overrideCommand } from './commands/override.ts'
 import { readinessCommand } from './commands/readiness.ts'
 import { routingCommand } from './commands/routing.ts'
@@ -27,6 +28,7 @@ export const COMMANDS = {
   status: statusCommand,
   readiness: readinessCommand,
   gaps: gapsCommand,
+  measurements: measurementsCommand,
   flags: flagsCommand,
   validate: validateCommand,
   override: overrideCommand,
