@@ -1,4 +1,13 @@
-import { type Block, logEvidence, noEvidence, RATIOS, weighed, weighedSplit } from '../math/e-process.ts'
+import {
+  type Block,
+  logEvidence,
+  noEvidence,
+  opened,
+  RATIOS,
+  reopened,
+  weighed,
+  weighedSplit,
+} from '../math/e-process.ts'
 import { type Bounds, shareBounds } from '../math/share-bounds.ts'
 import {
   ARMS,
@@ -24,6 +33,9 @@ export const NO_COUNTS: ArmCounts = { control: { units: 0, bad: {} }, treatment:
 /** The chance of calling a split skewed that is not, at each exposure. */
 export const SPLIT_ALPHA = 0.001
 
+/** After how many units tests of harm begin again, beside all that came before. */
+const REOPENED_EVERY = { request: 1_000, job: 20 } as const
+
 /** The name of the test of the split between the arms. */
 const SPLIT = 'split'
 
@@ -48,21 +60,28 @@ export function countedIn(rollout: Rollout, state: RolloutState, reading: ArmsRe
   const isBlock = pending.control.units > 0 && pending.treatment.units > 0
   const tests: Record<string, readonly number[]> = { ...state.tests }
   const split = assigned ?? { control: counts.control.units, treatment: counts.treatment.units }
-  tests[SPLIT] = weighedSplit(tests[SPLIT] ?? noEvidence(2 * RATIOS.length), split, state.shareBp / 10_000)
-  if (isBlock) {
-    for (const { event, ratioMax } of rollout.guardrails) {
-      const block = blockOf(pending, event)
-      const [harm, safe] = [`harm ${event}`, `safe ${event}`]
-      tests[harm] = weighed(tests[harm] ?? noEvidence(), block, 1, 1)
-      tests[safe] = weighed(tests[safe] ?? noEvidence(), block, ratioMax, -1)
-    }
+  const every = REOPENED_EVERY[rollout.unit]
+  const totals = addCounts(state.totals, counts)
+  const [from, to] = [state.totals, totals].map(({ control, treatment }) =>
+    Math.floor((control.units + treatment.units) / every),
+  )
+  const renewed = (name: string, alternatives?: number): readonly number[] =>
+    reopened(state.tests[name] ?? opened(alternatives), from!, to!)
+  tests[SPLIT] = weighedSplit(renewed(SPLIT, 2 * RATIOS.length), split, state.shareBp / 10_000)
+  for (const { event, ratioMax } of rollout.guardrails) {
+    const [harm, safe] = [`harm ${event}`, `safe ${event}`]
+    tests[harm] = renewed(harm)
+    if (!isBlock) continue
+    const block = blockOf(pending, event)
+    tests[harm] = weighed(tests[harm], block, 1, 1)
+    tests[safe] = weighed(tests[safe] ?? noEvidence(), block, ratioMax, -1)
   }
   const classUnits = (state.classUnits ?? 0) + (reading.classUnits ?? 0)
   return {
     ...state,
     tests,
     pending: isBlock ? NO_COUNTS : pending,
-    totals: addCounts(state.totals, counts),
+    totals,
     exposed: addCounts(state.exposed ?? NO_COUNTS, counts),
     stageUnits: {
       control: state.stageUnits.control + counts.control.units,

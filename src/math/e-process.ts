@@ -4,6 +4,29 @@ export const RATIOS: readonly number[] = [1.25, 1.5, 2, 3, 5, 10, 30, 100]
 /** The state of a test that has seen nothing: the logarithm of a likelihood ratio for each alternative. */
 export const noEvidence = (alternatives = RATIOS.length): readonly number[] => new Array<number>(alternatives).fill(0)
 
+/** What a test starts with; the rest of 1 is kept for beginning again. */
+const AT_START = 0.75
+
+/** The state of a test that begins, and will begin again as time goes by. */
+export const opened = (alternatives = RATIOS.length): readonly number[] =>
+  new Array<number>(alternatives).fill(Math.log(AT_START))
+
+/**
+ * The test with a part of it begun again at every one of the times after `from` and up to `to`, counted from 0. A long
+ * good past drags a likelihood ratio down for ever, and harm that begins after it would have to outweigh all of it. So
+ * the evidence is a mixture over when the harm began: the k-th time gets the weight 1/4 of 1/(k (k + 1)), which all
+ * together with the start add up to 1, so that the bound holds as it does for one. Harm after k times has to show
+ * ln(4 k (k + 1)) more: 4 at the third time, 15 at the thousandth, whatever was before.
+ */
+export function reopened(logs: readonly number[], from: number, to: number): number[] {
+  const weight = (1 - AT_START) * (1 / (from + 1) - 1 / (to + 1))
+  if (!(weight > 0)) return [...logs]
+  const start = Math.log(weight)
+  return logs.map((log) =>
+    log > start ? log + Math.log1p(Math.exp(start - log)) : start + Math.log1p(Math.exp(log - start)),
+  )
+}
+
 /** The probability that an event falls into the part of this share, if its rate is so many times that of the rest. */
 export const fallsWithin = (share: number, ratio: number): number => (share * ratio) / (1 - share + share * ratio)
 

@@ -18,6 +18,7 @@ import type { Problem } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
 import { parseNeeds } from '../../src/request/needs.ts'
 import { flagsOf } from '../helpers/flagd-view.ts'
+import { rolloutsOf } from '../helpers/rollout-world.ts'
 import { campusWorld, jobsServer, jobsWorld } from '../helpers/jobs-world.ts'
 import { nothingMeasured } from '../helpers/measure-view.ts'
 import { plannerOf } from '../helpers/planner-view.ts'
@@ -79,6 +80,7 @@ const setUp = async (test: Test, over: Partial<AdminSettings> = {}, viewOver: Pa
     planner: planner.view,
     measure: nothingMeasured,
     flags: flagsOf(world, running.view),
+    rollouts: rolloutsOf(world, running.folder).view,
     ...viewOver,
   }
   const settings = { host: '127.0.0.1', port: 0, hosts: [], waitersMax: 3, ...over }

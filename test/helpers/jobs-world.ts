@@ -14,6 +14,7 @@ import { createFactsJudge, createJudge, type JudgeParts } from '../../src/sideca
 import { openJobs } from '../../src/sidecar/open-jobs.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
 import { flagsOf } from './flagd-view.ts'
+import { rolloutsOf } from './rollout-world.ts'
 import { nothingMeasured } from './measure-view.ts'
 import { plannerOf } from './planner-view.ts'
 import { max, min, policy, site, World, workload } from './world.ts'
@@ -121,6 +122,7 @@ export const jobsServer = async (
       planner: planner.view,
       measure: nothingMeasured,
       flags: flagsOf(world, made.view),
+      rollouts: rolloutsOf(world, made.folder).view,
     },
     { onError: (error) => made.bugs.push(error), onProblem: () => {} },
   )
