@@ -11,6 +11,7 @@ import { gateCommand } from './commands/gate.ts'
 import { measurementsCommand } from './commands/measurements.ts'
 import { overrideCommand } from './commands/override.ts'
 import { readinessCommand } from './commands/readiness.ts'
+import { rolloutCommand } from './commands/rollout.ts'
 import { routingCommand } from './commands/routing.ts'
 import { schemaCommand } from './commands/schema.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -33,6 +34,7 @@ export const COMMANDS = {
   validate: validateCommand,
   override: overrideCommand,
   routing: routingCommand,
+  rollout: rolloutCommand,
   decide: decideCommand,
   gate: gateCommand,
   explain: explainCommand,
