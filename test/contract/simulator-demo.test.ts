@@ -1,20 +1,24 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
+import { murmur3 } from '../../src/math/murmur3.ts'
 import { METRICS } from '../../src/metrics/table.ts'
 import { SIGNALS } from '../../src/model/signal.ts'
 import { manualClock } from '../../src/simulator/clock.ts'
 import { readCommand } from '../../src/simulator/commands.ts'
 import { BIG_MODEL, CALLERS, CAST, RESIDENCY_HOSTS, SMALL_MODEL } from '../../src/simulator/demo/cast.ts'
-import type { Chapter } from '../../src/simulator/demo/chapter.ts'
+import type { Chapter, RolloutSeen, Turn } from '../../src/simulator/demo/chapter.ts'
 import { CHAPTERS } from '../../src/simulator/demo/chapters.ts'
+import { ASSISTANT_SESSIONS } from '../../src/simulator/demo/chapters-flags.ts'
 import { type ChatCall, type ChatSeen, chatClient } from '../../src/simulator/demo/client.ts'
 import { asked, judge, matches, shares, summary } from '../../src/simulator/demo/judge.ts'
 import { Performance, type Stage } from '../../src/simulator/demo/perform.ts'
+import { armsTable } from '../../src/simulator/demo/rollout-steps.ts'
+import { layersSeen, rolloutSeen, switchFlag, turnsOf } from '../../src/simulator/demo/rollout-view.ts'
 import { arrivalsOf, orderSite } from '../../src/simulator/demo/site-control.ts'
 import { sseReader } from '../../src/simulator/demo/sse.ts'
 import { type Paper, Story } from '../../src/simulator/demo/story.ts'
@@ -51,6 +55,7 @@ const seenOf = (more: Partial<ChatSeen> = {}): ChatSeen => ({
   status: 200,
   site: 'ams',
   model: BIG_MODEL,
+  sessionKey: '',
   hubward: {},
   refusal: '',
   type: 'text/event-stream',
@@ -352,6 +357,141 @@ t.test('judging', async (t) => {
   })
 })
 
+t.test('rollouts are judged', async (t) => {
+  const turn = (to: string, stage: string, at: number, treatmentUnits: number): Turn => ({
+    ...{ to, stage, at, treatmentUnits, cause: '' },
+  })
+  const turns = {
+    wins: [
+      turn('running', 'ten', 3_000, 4),
+      turn('held', 'ten', 4_000, 9),
+      turn('running', 'ten', 5_000, 12),
+      turn('running', 'all', 7_000, 80),
+      turn('finished', 'all', 9_000, 300),
+    ],
+  }
+  const judged = (to: readonly string[], more: object = {}) =>
+    judge(
+      { what: '', turns: 'wins', to, ...more },
+      { seen: {}, arrived: {}, turns, began: 1_000, moments: { order: 2_000 } },
+    )
+
+  t.test('by their turns, where a wait in between is none', async (t) => {
+    t.match(judged(['ten', 'all', 'finished']), {
+      ok: true,
+      seen: 'ten after 2.0 s, all after 6.0 s, finished after 8.0 s, 300 requests of the treatment',
+    })
+    t.match(judged(['ten', 'all', 'finished'], { from: 'order' }).seen, /^ten after 1.0 s/)
+    t.notOk(judged(['all', 'finished']).ok, 'a stage was passed over')
+    t.notOk(judged(['ten', 'all']).ok, 'it went on')
+    t.notOk(judged(['ten', 'all', 'finished'], { unitsMax: 299 }).ok)
+    t.ok(judged(['ten', 'all', 'finished'], { unitsMax: 300 }).ok)
+    t.notOk(judge({ what: '', turns: 'other', to: [] }, { seen: {}, arrived: {}, turns }).ok, 'nothing is no turn')
+  })
+
+  t.test('by whether sessions stay where they came to', async (t) => {
+    const seen = (text: string) => ({
+      x: text.split(' ').map((one, at) => {
+        const [sessionKey = '', version = ''] = one.split('@')
+        return seenOf({ at, sessionKey, hubward: version === '' ? {} : { policy: `p@${version}` } })
+      }),
+    })
+    const kept = (text: string, min = 1) =>
+      judge({ what: '', kept: 'x', policy: 'p@2', min }, { seen: seen(text), arrived: {} }).ok
+    t.ok(kept('a@1 b@1 a@2 b@1 a@2 b@2'))
+    t.ok(kept('a@2 a a@2'), 'an answer without a policy says nothing')
+    t.notOk(kept('a@1 a@2 a@1'))
+    t.notOk(kept('a@2 b@1', 2), 'too few came')
+    t.notOk(kept('a@1 b@1'))
+  })
+
+  t.test('and told with both arms side by side', async (t) => {
+    const seen: RolloutSeen = {
+      ...{ status: 'running', stage: 'ten', says: '', report: '' },
+      arms: { control: { units: 900, errors: 1 }, treatment: { units: 100, errors: 0 } },
+      criteria: [
+        { metric: 'ttft.p95_ms', control: 180.4, treatment: 60.2, difference: -120.2, low: -140, high: -101.6 },
+        { metric: 'errors.ratio', control: 0.0011, treatment: 0, difference: -0.0011, low: -0.01, high: null },
+        { metric: 'outcome.tickets', control: null, treatment: null, difference: null, low: null, high: null },
+      ],
+    }
+    t.strictSame(armsTable(seen), [
+      '                 control  treatment  difference              bounds',
+      'requests             900        100',
+      'errors                 1          0',
+      'ttft.p95_ms       180 ms      60 ms     -120 ms  [-140 ms, -102 ms]',
+      'errors.ratio       0.1 %      0.0 %      -0.1 %     [-1.0 %, open]',
+      'outcome.tickets  nothing    nothing     nothing       [open, open]',
+    ])
+  })
+})
+
+t.test('what hubward says of rollouts and flags', async (t) => {
+  t.test('is read from its admin port', async (t) => {
+    const asked: unknown[] = []
+    const server = createServer((req, res) => {
+      if (req.url === '/v1/decide') {
+        req.on('data', (part: Buffer) => asked.push(JSON.parse(part.toString())))
+        req.on('end', () =>
+          res.end(
+            '{"layers":[{"layer":"kill-switch"},{"layer":"incident","shadowed":true},{"layer":"rollout","error":"stale"}]}',
+          ),
+        )
+        return
+      }
+      res.statusCode = req.url === '/v1/rollouts/known' ? 200 : 404
+      const arm = (units: number, bad: object) => ({ units, bad })
+      const totals = { control: arm(90, { error: 1, timeout: 2 }), treatment: arm(10, {}) }
+      res.end(
+        JSON.stringify({ state: { status: 'held', says: 'waits', totals, criteria: [] }, stage: 'ten', report: null }),
+      )
+    })
+    const url = await listening(t, server)
+    t.strictSame(await rolloutSeen(url, 'known'), {
+      ...{ status: 'held', stage: 'ten', says: 'waits', report: '', criteria: [] },
+      arms: { control: { units: 90, errors: 3 }, treatment: { units: 10, errors: 0 } },
+    })
+    t.equal(await rolloutSeen(url, 'unknown'), undefined)
+    t.equal(await rolloutSeen('http://127.0.0.1:9', 'known'), undefined, 'nobody answers')
+    t.strictSame(await layersSeen(url, 'assistants'), ['kill-switch', 'incident shadowed', 'rollout stale'])
+    t.match(asked, [{ dryRun: true, facts: { class: 'assistants' } }])
+  })
+
+  t.test('is read from its journal, and flags are written to its folder in one step', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hubward-flags-'))
+    t.teardown(() => rm(folder, { recursive: true }))
+    const line = (rollout: string, at: number) =>
+      JSON.stringify({
+        ...{
+          kind: 'rollout-changed',
+          at,
+          rollout,
+          flag: 'f',
+          from: 'running',
+          to: 'rolled-back',
+          stage: 'ten',
+          shareBp: 0,
+        },
+        ...{ by: 'judge', cause: 'rolled back: error', numbers: { 'units treatment': 9 } },
+      })
+    const lines = [line('bad', 5), line('bad', 20), line('other', 21), '{"kind":"started"}']
+    await writeFile(join(folder, 'changes-00000001.jsonl'), `${lines.join('\n')}\n`)
+    await writeFile(join(folder, 'changes-00000002.jsonl'), `${line('bad', 30)}\n${line('bad', 40).slice(0, 50)}`)
+    t.match(await turnsOf(folder, 'bad', 10), [{ at: 20, to: 'rolled-back', treatmentUnits: 9 }, { at: 30 }])
+    t.equal((await turnsOf(folder, 'bad', 10)).length, 2, 'neither the one before nor half a line')
+    const file = join(folder, 'flags.json')
+    await writeFile(
+      file,
+      '{"flags":{"stop":{"variants":{"on":1,"off":2},"defaultVariant":"off"},"go":{"defaultVariant":"a"}}}',
+    )
+    await switchFlag(folder, 'stop', 'on')
+    t.match(JSON.parse(await readFile(file, 'utf8')), {
+      flags: { stop: { defaultVariant: 'on' }, go: { defaultVariant: 'a' } },
+    })
+    t.rejects(switchFlag(folder, 'nobody', 'on'), /no file .* has the flag nobody/)
+  })
+})
+
 /** A gateway that stands in for Envoy and hubward: the first of its sites that is in, or a refusal. */
 const gatewayFor = async (t: Test, sites: readonly Site[]) => {
   const out = new Set<string>()
@@ -467,6 +607,73 @@ t.test('a performance', async (t) => {
     await performance.end()
   })
 
+  t.test('waits for rollouts and layers, switches flags, and keeps sessions apart', async (t) => {
+    const site = await siteFor(t)
+    const stands = ['one', 'ten', 'all']
+    const flags: string[] = []
+    const arms = { control: { units: 1, errors: 0 }, treatment: { units: 1, errors: 0 } }
+    const [sessions, lengths] = [new Set<string>(), new Set<number>()]
+    const real = clientFor(t)
+    const client = {
+      ...real,
+      chat: (call: ChatCall) => {
+        if (call.headers?.['x-session-id'] !== undefined) sessions.add(call.headers['x-session-id'])
+        lengths.add(call.tokens)
+        return real.chat(call)
+      },
+    }
+    let looked = 0
+    const { stage } = await stageFor(t, [site], {
+      client,
+      rollout: async (name) => {
+        if (name !== 'wins') return undefined
+        const at = stands[Math.min(looked++, 2)]!
+        return {
+          status: at === 'all' ? 'finished' : 'running',
+          stage: at,
+          says: '',
+          report: 'it won',
+          arms,
+          criteria: [],
+        }
+      },
+      turns: async (_, since) => [{ at: since + 1_000, to: 'finished', stage: 'all', cause: '', treatmentUnits: 1 }],
+      setFlag: async (flag, variant) => void flags.push(`${flag} ${variant}`),
+      layers: async () => (flags.length === 0 ? [] : ['incident']),
+    })
+    const text: string[] = []
+    const story = new Story({ write: (line) => text.push(line) })
+    await new Performance(stage, story).play({
+      ...{ id: 'rollout', title: 'a rollout' },
+      do: [
+        { do: 'steady', as: 'steady', caller: 'chat', perSecond: 200, sessions: 2, tokens: 1 },
+        { do: 'rollout', rollout: 'wins', what: 'ten', stage: 'ten', withinMs: 30_000 },
+        { do: 'rollout', rollout: 'wins', what: 'won', status: 'finished', withinMs: 30_000, as: 'won' },
+        { do: 'rollout', rollout: 'nobody', what: 'nobody', status: 'finished', withinMs: 1 },
+        { do: 'arms', rollout: 'wins' },
+        { do: 'layers', class: 'c', what: 'none', layers: [], withinMs: 30_000 },
+        { do: 'flag', flag: 'stop', variant: 'on' },
+        { do: 'layers', class: 'c', what: 'incident', layers: ['incident'], withinMs: 30_000 },
+        { do: 'layers', class: 'c', what: 'never', layers: ['kill-switch'], withinMs: 1 },
+        { do: 'send', as: 'after', caller: 'chat', count: 1, clients: 1 },
+        { do: 'halt', steady: 'steady' },
+      ],
+      expect: [
+        { what: 'turned', turns: 'wins', to: ['finished'] },
+        { what: 'before', all: 'steady', before: 'won', match: { status: 200 } },
+        { what: 'after', all: 'after', match: { arm: '' } },
+      ],
+    })
+    t.strictSame(
+      story.chapters()[0]!.rows.map(({ what, ok }) => (ok ? what : `not ${what}`)),
+      ['ten', 'won', 'not nobody', 'none', 'incident', 'not never', 'turned', 'before', 'after'],
+    )
+    t.match(text.join(''), /requests +1 +1\n/)
+    t.match(text.join(''), /it won\n/)
+    t.strictSame([...sessions].sort(), ['steady-0', 'steady-1'], 'sessions take turns')
+    t.strictSame([...lengths].sort(), [1, 12])
+  })
+
   t.test('gives up waiting at its limit, says so in a row, and goes on', async (t) => {
     const site = await siteFor(t)
     const { stage } = await stageFor(t, [site])
@@ -512,7 +719,44 @@ t.test('a performance', async (t) => {
   })
 })
 
+const demoFile = (path: string) => readFile(new URL(`../../envoy/demo/${path}`, import.meta.url), 'utf8')
+const demoDocuments = async (file: string) =>
+  parseAllDocuments(await demoFile(`documents/${file}`)).map((document) => document.toJS())
+
 t.test('the chapters', async (t) => {
+  const rollouts: Record<string, { flag: string; class: string; stages: { name: string; sharePct: number }[] }> =
+    Object.fromEntries((await demoDocuments('rollouts.yaml')).map(({ metadata, spec }) => [metadata.name, spec]))
+  const { flags } = JSON.parse(await demoFile('flags/flags.json')) as {
+    flags: Record<string, { variants: object; metadata: { class: string } }>
+  }
+  const classes = new Set((await demoDocuments('classes.yaml')).map(({ metadata }) => metadata.name))
+  const policies = new Set(
+    (await demoDocuments('policies-with-demo-timers.yaml')).map(
+      ({ metadata }) => `${metadata.name}@${metadata.version}`,
+    ),
+  )
+
+  t.test('switch every flag back that they switch', async (t) => {
+    const switched = CHAPTERS.flatMap((chapter) => {
+      const last = new Map(
+        chapter.do.flatMap((step) => (step.do === 'flag' ? [[step.flag, step.variant] as const] : [])),
+      )
+      return [...last]
+    })
+    t.ok(switched.length > 0)
+    for (const [flag, variant] of switched)
+      t.equal(variant, (flags[flag] as { defaultVariant?: string } | undefined)?.defaultVariant, flag)
+  })
+
+  t.test('send sessions of which some fall into the first stage, and more into the second', async (t) => {
+    const { flag, stages } = rollouts['amsterdam-first']!
+    const fall = (sharePct: number) =>
+      Array.from({ length: ASSISTANT_SESSIONS }, (_, index) => murmur3(`${flag}/arms/talk-${index}`)).filter(
+        (hash) => Math.floor((hash * 10_000) / 2 ** 32) < sharePct * 100,
+      ).length
+    t.strictSame([fall(stages[0]!.sharePct), fall(stages[1]!.sharePct)], [3, 26])
+  })
+
   for (const chapter of CHAPTERS) {
     t.test(`name only what there is: ${chapter.title}`, async (t) => {
       const made = new Set(chapter.do.flatMap((step) => ('as' in step ? [step.as] : [])))
@@ -522,9 +766,17 @@ t.test('the chapters', async (t) => {
         if ('site' in step) t.ok(sites.has(step.site), step.site)
         if (step.do === 'await' && step.failing !== undefined) t.ok(step.failing in SIGNALS, step.failing)
         if (step.do === 'order') t.type(readCommand(step.command), 'object')
-        if ('sessions' in step) t.ok(made.has(step.sessions))
+        if (step.do === 'resume') t.ok(made.has(step.sessions))
         if ('streams' in step) t.ok(made.has(step.streams))
         if ('steady' in step) t.ok(made.has(step.steady))
+        if ('rollout' in step) t.ok(step.rollout in rollouts, step.rollout)
+        if (step.do === 'rollout' && step.stage !== undefined)
+          t.ok(
+            rollouts[step.rollout]?.stages.some(({ name }) => name === step.stage),
+            step.stage,
+          )
+        if (step.do === 'flag') t.ok(step.variant in (flags[step.flag]?.variants ?? {}), `${step.flag} ${step.variant}`)
+        if (step.do === 'layers') t.ok(classes.has(step.class), step.class)
       }
       const halted = chapter.do.flatMap((step) => (step.do === 'halt' ? [step.steady] : []))
       t.same(
@@ -538,6 +790,11 @@ t.test('the chapters', async (t) => {
         if ('count' in expectation) t.ok(made.has(expectation.count), expectation.count)
         if ('metric' in expectation) t.ok(expectation.metric in METRICS, expectation.metric)
         if ('onlyTo' in expectation) t.ok(expectation.onlyTo.every((site) => sites.has(site)))
+        if ('turns' in expectation) {
+          const stages = rollouts[expectation.turns]?.stages.map(({ name }) => name) ?? []
+          t.ok(expectation.to.every((turn) => stages.includes(turn) || ['finished', 'rolled-back'].includes(turn)))
+        }
+        if ('kept' in expectation) t.ok(made.has(expectation.kept), expectation.kept)
         if ('unanswered' in expectation) t.ok([expectation.unanswered].every((site) => sites.has(site)))
         for (const moment of 'since' in expectation || 'before' in expectation
           ? [expectation.since, expectation.before]
@@ -545,6 +802,14 @@ t.test('the chapters', async (t) => {
           if (moment !== undefined) t.ok(made.has(moment), moment)
         if ('ramp' in expectation) t.ok(made.has(expectation.ramp), expectation.ramp)
         if ('arrived' in expectation) t.ok(sites.has(expectation.arrived), expectation.arrived)
+        if ('from' in expectation && typeof expectation.from === 'string')
+          t.ok(made.has(expectation.from), expectation.from)
+        for (const { policy } of 'match' in expectation
+          ? [expectation.match]
+          : 'kept' in expectation
+            ? [expectation]
+            : [])
+          if (policy !== undefined) t.ok(policies.has(policy), policy)
         for (const site of 'match' in expectation ? [expectation.match.site ?? []].flat() : [])
           t.ok(site === '' || sites.has(site), site)
       }

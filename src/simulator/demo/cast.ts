@@ -104,6 +104,8 @@ export const CALLERS = {
   // A job that asks for no price: this story is told at all hours.
   job: callerOf('a job', 'emea', { 'x-workload-class': 'preprocessing' }),
   summaries: callerOf('summaries in the background', 'eu', { 'x-workload-class': 'summarisation' }),
+  assistants: callerOf('assistants', 'emea', { 'x-workload-class': 'assistants' }),
+  translation: callerOf('translations', 'emea', { 'x-workload-class': 'translation' }),
   training: jobOf('a training job that says nothing of its needs', { 'x-workload-class': 'training' }),
   largeTraining: jobOf('a training job of 2.5 MW', { 'x-workload-class': 'training', 'x-hubward-needs': 'mw=2.5' }),
   tuning: jobOf('a fine-tuning job that says nothing of its needs', {}, '/v1/fine_tuning/jobs'),

@@ -18,6 +18,10 @@ export interface Match {
   readonly type?: string
   /** Whether there is a Retry-After of at least a second. */
   readonly retryAfter?: boolean
+  /** The policy version by which it was decided. */
+  readonly policy?: string
+  /** The arm of a rollout; `''` for none. */
+  readonly arm?: string
 }
 
 /** A plant as it really is, whatever its meters say. */
@@ -27,6 +31,37 @@ export interface PlantSeen {
   readonly supplyC: number
   readonly supplyMaxC: number
   readonly jobs: readonly { readonly id: string; readonly drawMw: number; readonly paused: boolean }[]
+}
+
+/** One turn that a rollout took, as the journal has it. */
+export interface Turn {
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly to: string
+  readonly stage: string
+  /** Why, with the numbers behind it. */
+  readonly cause: string
+  /** Requests of the treatment by then. */
+  readonly treatmentUnits: number
+}
+
+/** A rollout as hubward shows it. */
+export interface RolloutSeen {
+  readonly status: string
+  readonly stage: string
+  /** Why it stands as it does. */
+  readonly says: string
+  /** What came of it, in one sentence. */
+  readonly report: string
+  readonly arms: Readonly<Record<'control' | 'treatment', { readonly units: number; readonly errors: number }>>
+  readonly criteria: readonly {
+    readonly metric: string
+    readonly control: number | null
+    readonly treatment: number | null
+    readonly difference: number | null
+    readonly low: number | null
+    readonly high: number | null
+  }[]
 }
 
 /** Something that is done in a chapter. `as` names what came of it, for the expectations. */
@@ -77,8 +112,16 @@ export type Step =
       readonly failing?: string
       readonly withinMs: number
     }
-  /** Steady traffic from now on, until `halt`. */
-  | { readonly do: 'steady'; readonly as: string; readonly caller: CallerName; readonly perSecond: number }
+  /** Steady traffic from now on, until `halt`; with `sessions` so many take turns, without each request is by itself. */
+  | {
+      readonly do: 'steady'
+      readonly as: string
+      readonly caller: CallerName
+      readonly perSecond: number
+      readonly sessions?: number
+      /** How long an answer is; absent: as ordinary ones are. */
+      readonly tokens?: number
+    }
   | { readonly do: 'halt'; readonly steady: string }
   /** An order to the plant of a site. */
   | { readonly do: 'plant'; readonly site: string; readonly order: object; readonly as?: string }
@@ -107,6 +150,28 @@ export type Step =
       readonly ratio: number
       readonly times: number
       readonly caller: CallerName
+    }
+  /** Waits until a rollout stands so, or at a later stage; itself a row of the table, and `as` names the moment. */
+  | {
+      readonly do: 'rollout'
+      readonly rollout: string
+      readonly what: string
+      readonly status?: string
+      readonly stage?: string
+      readonly withinMs: number
+      readonly as?: string
+    }
+  /** Tells what both arms of a rollout have shown so far, as a table, and what came of it. */
+  | { readonly do: 'arms'; readonly rollout: string }
+  /** Switches a flag in the file that hubward reads: its default variant from now on. */
+  | { readonly do: 'flag'; readonly flag: string; readonly variant: string }
+  /** Waits until hubward, asked without a request, names these layers for a class: `incident`, `incident shadowed`; a row. */
+  | {
+      readonly do: 'layers'
+      readonly class: string
+      readonly what: string
+      readonly layers: readonly string[]
+      readonly withinMs: number
     }
   | { readonly do: 'drain'; readonly site: string; readonly forText: string; readonly reason: string }
   | { readonly do: 'undrain'; readonly site: string }
@@ -148,6 +213,18 @@ export type Expectation =
       readonly min?: number
       readonly max?: number
     }
+  /** The turns of a rollout in this chapter, by the journal, are these: a stage that began, or how it ended. */
+  | {
+      readonly what: string
+      readonly turns: string
+      readonly to: readonly string[]
+      /** At most so many requests of the treatment until the last of them. */
+      readonly unitsMax?: number
+      /** Counted from this moment; absent: from the chapter's begin. */
+      readonly from?: string
+    }
+  /** In sessions of steady traffic: at least so many came to this policy, and none of them left it again. */
+  | { readonly what: string; readonly kept: string; readonly policy: string; readonly min: number }
   /** As many clients gave up waiting as a site counts requests that it never answered, and there were some. */
   | { readonly what: string; readonly unanswered: string; readonly by: readonly string[] }
   /**

@@ -1,5 +1,6 @@
 import { SMALL_MODEL } from './cast.ts'
 import type { Chapter, Expectation, Step } from './chapter.ts'
+import { FLAG_CHAPTERS } from './chapters-flags.ts'
 import { PLANT_CHAPTERS } from './chapters-plant.ts'
 import { targetOf } from './settings.ts'
 
@@ -350,4 +351,5 @@ export const CHAPTERS: readonly Chapter[] = [
     ],
   },
   ...PLANT_CHAPTERS,
+  ...FLAG_CHAPTERS,
 ]

@@ -27,7 +27,9 @@ export interface ChatSeen {
   readonly site: string
   /** The model that answered, by the answer itself; empty where none did. */
   readonly model: string
-  /** hubward's headers on the answer, without `x-hubward-`: action, reason, policy, decision, session. */
+  /** The session that it was sent in; empty where in none. */
+  readonly sessionKey: string
+  /** hubward's headers on the answer, without `x-hubward-`: action, reason, policy, arm, decision, session. */
   readonly hubward: Readonly<Record<string, string>>
   /** Why it was refused: the reason in the refusal's body, or how a body without one begins; empty where it was not. */
   readonly refusal: string
@@ -119,7 +121,7 @@ const chat = (call: ChatCall, agent: Agent): Chat => {
   const end = (error: string | null) => {
     clearTimeout(timer)
     first.resolve()
-    done.resolve({ at, ...draft, totalMs: since(), error })
+    done.resolve({ at, sessionKey: call.headers?.['x-session-id'] ?? '', ...draft, totalMs: since(), error })
   }
   const token = (model: unknown, count: number) => {
     draft.model = String(model ?? '')

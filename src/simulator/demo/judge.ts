@@ -1,4 +1,4 @@
-import type { Expectation, Match, When } from './chapter.ts'
+import type { Expectation, Match, Turn, When } from './chapter.ts'
 import type { ChatSeen } from './client.ts'
 import type { Row } from './story.ts'
 
@@ -14,6 +14,10 @@ export interface Evidence {
   readonly grown?: (metric: string, labels: Readonly<Record<string, string>> | undefined) => number
   /** Chat requests by site that came since the chapter began and were never answered. */
   readonly unanswered?: Readonly<Record<string, number>>
+  /** When the chapter began, in epoch milliseconds. */
+  readonly began?: number
+  /** What rollouts did since then, by name. */
+  readonly turns?: Readonly<Record<string, readonly Turn[]>>
 }
 
 /** Whether an answer is as asked. */
@@ -28,7 +32,9 @@ export const matches = (seen: ChatSeen, match: Match): boolean =>
   fits(seen.error ?? '', match.error) &&
   fits(seen.hubward.model ?? '', match.told) &&
   fits(seen.type, match.type) &&
-  fits((seen.retryAfterS ?? 0) >= 1, match.retryAfter)
+  fits((seen.retryAfterS ?? 0) >= 1, match.retryAfter) &&
+  fits(seen.hubward.policy ?? '', match.policy) &&
+  fits(seen.hubward.arm ?? '', match.arm)
 
 const fits = <T>(value: T, wanted: T | readonly T[] | undefined): boolean =>
   wanted === undefined || (Array.isArray(wanted) ? wanted.includes(value) : value === wanted)
@@ -55,6 +61,7 @@ export const asked = (match: Match): string =>
       if (field === 'retryAfter') return value === true ? 'Retry-After' : 'no Retry-After'
       if (field === 'told') return `told ${value}`
       if (field === 'error' && value === '') return 'no error'
+      if (field === 'arm' && value === '') return 'of no arm'
       const text = Array.isArray(value) ? value.join(' or ') : String(value)
       return field === 'status' || field === 'site' ? text : `${field} ${text}`
     })
@@ -132,7 +139,50 @@ export const judge = (expectation: Expectation, evidence: Evidence): Row => {
       ok: clients > 0 && clients === held,
     }
   }
+  if ('turns' in expectation) return turnsRow(expectation, evidence)
+  if ('kept' in expectation) return keptRow(expectation, evidence.seen[expectation.kept] ?? [])
   return rampRow(expectation, evidence.seen[expectation.ramp] ?? [])
+}
+
+/** A turn in one word: the stage that began, or the status by which it ended or stands. */
+const turnName = ({ to, stage }: Turn): string => (to === 'running' ? stage : to)
+
+const turnsRow = (
+  { what, turns: rollout, to, unitsMax, from }: Extract<Expectation, { turns: string }>,
+  { turns = {}, moments = {}, began = 0 }: Evidence,
+): Row => {
+  // Held between two stages, it only waits for what it needs, and is then where it was.
+  const taken = (turns[rollout] ?? [])
+    .filter((turn) => turn.to !== 'held')
+    .filter((turn, index, all) => index === 0 || turnName(turn) !== turnName(all[index - 1]!))
+  const last = taken.at(-1)
+  const start = from === undefined ? began : (moments[from] ?? Infinity)
+  const names = taken.map((turn) => `${turnName(turn)} after ${((turn.at - start) / 1_000).toFixed(1)} s`)
+  const units = last === undefined ? '' : `, ${last.treatmentUnits} requests of the treatment`
+  const isTurned = taken.map(turnName).join() === to.join()
+  return {
+    what,
+    expected: `${to.join(', ')}${unitsMax === undefined ? '' : ` by at most ${unitsMax} requests of the treatment`}`,
+    seen: names.length === 0 ? 'the journal has nothing of it' : `${names.join(', ')}${units}`,
+    ok: isTurned && last !== undefined && last.treatmentUnits <= (unitsMax ?? Infinity),
+  }
+}
+
+const keptRow = ({ what, policy, min }: Extract<Expectation, { kept: string }>, seen: readonly ChatSeen[]): Row => {
+  const came = new Set<string>()
+  const left = new Set<string>()
+  for (const { sessionKey, hubward } of [...seen].sort((a, b) => a.at - b.at)) {
+    // Answers that hubward had no part in say nothing of policies.
+    if (sessionKey === '' || hubward.policy === undefined) continue
+    if (hubward.policy === policy) came.add(sessionKey)
+    else if (came.has(sessionKey)) left.add(sessionKey)
+  }
+  return {
+    what,
+    expected: `at least ${min} came to ${policy}, none left it`,
+    seen: `${came.size} came, ${left.size} left`,
+    ok: came.size >= min && left.size === 0,
+  }
 }
 
 /** The answers that are meant, by when their requests began. A moment that nobody has seen means nothing fits. */

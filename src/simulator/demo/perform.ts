@@ -1,10 +1,12 @@
 import { realClock, type SiteClock } from '../clock.ts'
 import type { Command } from '../commands.ts'
 import { BIG_MODEL, CALLERS, type Caller, type CallerName } from './cast.ts'
-import type { Chapter, PlantSeen, Step } from './chapter.ts'
+import type { Chapter, PlantSeen, RolloutSeen, Step, Turn } from './chapter.ts'
 import type { Chat, ChatClient, ChatSeen } from './client.ts'
 import type { Numbers, TargetSeen } from './hubward-view.ts'
 import { asked, judge, matches, summary } from './judge.ts'
+import { awaitLayers, awaitRollout, tellArms } from './rollout-steps.ts'
+import { shed } from './shed.ts'
 import type { Story } from './story.ts'
 import { closedLoop, openLoop, type Traffic } from './traffic.ts'
 
@@ -31,6 +33,14 @@ export interface Stage {
   plant?(site: string, order: object): Promise<void>
   /** How the plant of a site is; rejects where it has none. */
   plantSeen?(site: string): Promise<PlantSeen>
+  /** How a rollout stands; undefined: hubward knows of none by that name, or does not answer. */
+  rollout?(name: string): Promise<RolloutSeen | undefined>
+  /** What a rollout did since then (epoch milliseconds), by hubward's journal. */
+  turns?(rollout: string, since: number): Promise<readonly Turn[]>
+  /** Gives a flag another default variant, in the file that hubward reads. */
+  setFlag?(flag: string, variant: string): Promise<void>
+  /** The layers that would have a say in a request of a class, strongest first, as `incident` or `incident shadowed`. */
+  layers?(className: string): Promise<readonly string[]>
   readonly clock?: SiteClock
 }
 
@@ -38,10 +48,8 @@ export interface Stage {
 const TOKENS = 12
 /** How long a client waits for an ordinary answer; for a long one it waits a minute. */
 const TIMEOUT_MS = 4_000
-/** How long a plant may take to come under a limit, or back. */
-const SHED_MS_MAX = 15_000
 /** How many requests of steady traffic may be under way. */
-const STEADY_MAX = 64
+const STEADY_MAX = 128
 
 interface Session {
   readonly key: string
@@ -86,8 +94,9 @@ export class Performance {
         ? undefined
         : (metric: string, labels: Readonly<Record<string, string>> | undefined) =>
             numbersAfter(metric, labels) - numbersBefore(metric, labels)
-    const unanswered = await this.#unanswered(chapter, began)
-    const evidence = { seen: this.#seen, arrived, moments: this.#moments, unanswered, ...(grown && { grown }) }
+    const [unanswered, turns] = await Promise.all([this.#unanswered(chapter, began), this.#turns(chapter, began)])
+    const [seen, moments] = [this.#seen, this.#moments]
+    const evidence = { seen, arrived, moments, unanswered, began, turns, ...(grown && { grown }) }
     for (const expectation of chapter.expect) this.#story.row(judge(expectation, evidence))
   }
 
@@ -118,6 +127,12 @@ export class Performance {
     const sites = chapter.expect.flatMap((one) => ('unanswered' in one ? [one.unanswered] : []))
     const counts = await Promise.all(sites.map(async (site) => this.#stage.unanswered?.(site, since) ?? 0))
     return Object.fromEntries(sites.map((site, index) => [site, counts[index]!]))
+  }
+
+  async #turns(chapter: Chapter, since: number): Promise<Record<string, readonly Turn[]>> {
+    const names = chapter.expect.flatMap((one) => ('turns' in one ? [one.turns] : []))
+    const turns = await Promise.all(names.map(async (name) => (await this.#stage.turns?.(name, since)) ?? []))
+    return Object.fromEntries(names.map((name, index) => [name, turns[index]!]))
   }
 
   async #step(step: Step): Promise<void> {
@@ -155,10 +170,7 @@ export class Performance {
       case 'await':
         return this.#await(step)
       case 'steady':
-        this.#steady.set(
-          step.as,
-          openLoop(step.perSecond, STEADY_MAX, () => this.#ask(step.caller), this.#clock),
-        )
+        this.#steady.set(step.as, openLoop(step.perSecond, STEADY_MAX, this.#steadily(step), this.#clock))
         return
       case 'halt': {
         const harvest = await this.#steady.get(step.steady)?.stop()
@@ -175,7 +187,24 @@ export class Performance {
       case 'count':
         return this.#counted(step)
       case 'shed':
-        return this.#shed(step)
+        return shed(step, {
+          stage,
+          clock: this.#clock,
+          story: this.#story,
+          chats: () => this.#burst(2, 12, () => this.#ask(step.caller)),
+        })
+      case 'rollout': {
+        const at = await awaitRollout(step, this.#props())
+        if (step.as !== undefined) this.#moments[step.as] = at
+        return
+      }
+      case 'arms':
+        return tellArms(step.rollout, this.#props())
+      case 'flag':
+        this.#story.say(`the flag ${step.flag} is switched to ${step.variant}`)
+        return stage.setFlag?.(step.flag, step.variant)
+      case 'layers':
+        return awaitLayers(step, this.#props())
       case 'drain':
         this.#story.say(`an operator drains ${step.site} for ${step.forText}: ${step.reason}`)
         return stage.drain(step.site, step.forText, step.reason)
@@ -263,65 +292,6 @@ export class Performance {
     })
   }
 
-  /** The grid asks for less, again and again: how long until the modelled site draws no more than that. */
-  async #shed({ site, ratio, times, caller }: Extract<Step, { do: 'shed' }>): Promise<void> {
-    const tookMs: number[] = []
-    const before: number[] = []
-    const during: number[] = []
-    const chats = async (into: number[]): Promise<void> => {
-      const seen = await this.#burst(2, 12, () => this.#ask(caller))
-      for (const { ttftMs } of seen) if (ttftMs !== null) into.push(ttftMs)
-    }
-    let missed = 0
-    for (let round = 0; round < times; round++) {
-      await chats(before)
-      const full = await this.#stage.plantSeen?.(site)
-      if (full === undefined) break
-      const limitMw = Math.round(full.drawMw * (1 - ratio) * 100) / 100
-      const from = this.#clock.now()
-      await this.#stage.plant?.(site, { do: 'grid', limitMw, emergency: true })
-      const asked = chats(during)
-      let now = await this.#stage.plantSeen?.(site)
-      while (now !== undefined && now.drawMw > limitMw && this.#clock.now() - from < SHED_MS_MAX) {
-        await new Promise<void>((resolve) => void this.#clock.after(20, resolve))
-        now = await this.#stage.plantSeen?.(site)
-      }
-      if ((now?.drawMw ?? Infinity) <= limitMw) tookMs.push(this.#clock.now() - from)
-      else missed += 1
-      await asked
-      await this.#stage.plant?.(site, { do: 'grid' })
-      if (round === times - 1) break
-      const back = this.#clock.now()
-      while (
-        (await this.#stage.plantSeen?.(site))!.drawMw < full.drawMw * 0.99 &&
-        this.#clock.now() - back < SHED_MS_MAX
-      )
-        await new Promise<void>((resolve) => void this.#clock.after(50, resolve))
-    }
-    const worst = Math.max(0, ...tookMs)
-    this.#story.row({
-      what: `${Math.round(ratio * 100)} % less is drawn each time`,
-      expected: `${times} of ${times}`,
-      seen: `${tookMs.length} of ${tookMs.length + missed}`,
-      ok: tookMs.length === times,
-    })
-    this.#story.row({
-      what: 'from the signal until the site draws less',
-      expected: 'the slowest under 5 s',
-      seen: `${quantile(tookMs, 0.5)} ms in the middle, ${Math.round(worst)} ms at worst`,
-      ok: worst < 5_000,
-      shown: true,
-    })
-    const [p99, p99Before] = [quantile(during, 0.99), quantile(before, 0.99)]
-    this.#story.row({
-      what: 'first tokens of chats meanwhile, p99',
-      expected: 'at most 5 % later than before',
-      seen: `${p99} ms against ${p99Before} ms (p50 ${quantile(during, 0.5)} against ${quantile(before, 0.5)})`,
-      ok: p99 <= p99Before * 1.05,
-      shown: true,
-    })
-  }
-
   async #inSessions(caller: CallerName, sessions: readonly Session[]): Promise<ChatSeen[]> {
     return Promise.all(
       sessions.map(async (session) => {
@@ -331,6 +301,18 @@ export class Performance {
         return seen
       }),
     )
+  }
+
+  /** Makes the requests of steady traffic: sessions take turns where it has some. */
+  #steadily({ as, caller, sessions, tokens }: Extract<Step, { do: 'steady' }>): (index: number) => Chat {
+    return (index) => {
+      const headers = sessions === undefined ? {} : { 'x-session-id': `${as}-${index % sessions}` }
+      return this.#ask(caller, headers, tokens)
+    }
+  }
+
+  #props() {
+    return { stage: this.#stage, clock: this.#clock, story: this.#story }
   }
 
   async #burst(clients: number, count: number, make: () => Chat): Promise<readonly ChatSeen[]> {
@@ -366,9 +348,6 @@ export class Performance {
     return this.#count
   }
 }
-
-const quantile = (values: readonly number[], share: number): number =>
-  Math.round(values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0)
 
 const plantText = ({ drawMw, supplyC, jobs }: PlantSeen): string =>
   `${drawMw.toFixed(2)} MW, ${supplyC.toFixed(1)} degrees, ${jobs.filter(({ paused }) => paused).length} of ${jobs.length} jobs paused`

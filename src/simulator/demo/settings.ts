@@ -4,6 +4,7 @@ import { CAST, RESIDENCY_HOSTS } from './cast.ts'
 /** Where the demo keeps what it writes. */
 export interface Folders {
   readonly documents: string
+  readonly flags: string
   readonly state: string
   readonly socket: string
   readonly envoyConfig: string
@@ -16,6 +17,7 @@ export interface Folders {
 /** The places inside the demo's temporary folder. */
 export const foldersIn = (folder: string): Folders => ({
   documents: join(folder, 'documents'),
+  flags: join(folder, 'flags'),
   state: join(folder, 'state'),
   socket: join(folder, 'envoy.sock'),
   envoyConfig: join(folder, 'envoy.yaml'),
@@ -41,6 +43,8 @@ export const envoyArguments = (folders: Folders): string[] => [
   ...['--admin', '127.0.0.1:0'],
   ...['--sidecar', `unix:${folders.socket}`],
   ...['--access-log', 'none'],
+  // As everything here: arms are judged once a second, and a batch that waits for a second would come late to that.
+  ...['--log-flush', '200ms'],
   ...['--retry-after', '5s'],
   ...Object.entries(RESIDENCY_HOSTS).flatMap(([name, host]) => ['--residency-host', `${name}=${host}`]),
 ]
@@ -89,6 +93,7 @@ export const hubwardSettings = (
   log: { level: 'info' },
   listeners: [{ socket: folders.socket }],
   documents: [{ name: 'documents', dir: folders.documents, owner: 'platform-routing@example.com', poll: '500ms' }],
+  flags: [{ kind: 'file', name: 'flags', owner: 'platform-routing@example.com', file: folders.flags, poll: '200ms' }],
   overrides: { file: folders.overrides, owner: 'oncall@example.com', poll: '200ms' },
   // Everything is kept: the demo is there to be looked at.
   journal: { dir: folders.journal, share: 1 },

@@ -6,6 +6,7 @@ import type { Child, Children } from './children.ts'
 import { type ChatClient, chatClient } from './client.ts'
 import { awaitTarget, type Numbers, readNumbers } from './hubward-view.ts'
 import type { Stage } from './perform.ts'
+import { layersSeen, rolloutSeen, switchFlag, turnsOf } from './rollout-view.ts'
 import {
   clusterOf,
   envoyArguments,
@@ -64,6 +65,7 @@ const beside = (path: string): string => fileURLToPath(new URL(`${path}${extname
 const HUBWARD = beside('../../cli/hubward')
 const SITE = beside('../hubward-site')
 const DOCUMENTS = fileURLToPath(new URL('../../../envoy/demo/documents', import.meta.url))
+const FLAGS = fileURLToPath(new URL('../../../envoy/demo/flags', import.meta.url))
 
 /** Starts everything and waits until it answers. Rejects with what went wrong; what runs by then is in `children`. */
 export const openStage = async (parts: StageParts): Promise<OpenStage> => {
@@ -74,6 +76,7 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
   const urls = Object.fromEntries(Object.entries(sites).map(([name, { url }]) => [name, url]))
   say(`five sites listen: ${Object.keys(sites).join(', ')}`)
   await writeDocuments(folders, urls)
+  await cp(FLAGS, folders.flags, { recursive: true })
   await hubwardOnce(children, envoyArguments(folders))
   const envoy = await startEnvoy(children, parts.envoy, folders)
   say(`Envoy ${envoy.version} listens, with the configuration that \`hubward envoy\` wrote from the demo's documents`)
@@ -128,6 +131,10 @@ export const openStage = async (parts: StageParts): Promise<OpenStage> => {
     },
     numbers: () => readNumbers(hubwardUrl),
     target: (site, holds, withinMs) => awaitTarget(hubwardUrl, targetOf(site), holds, withinMs),
+    rollout: (name) => rolloutSeen(hubwardUrl, name),
+    turns: (rollout, since) => turnsOf(folders.journal, rollout, since),
+    setFlag: (flag, variant) => switchFlag(folders.flags, flag, variant),
+    layers: (className) => layersSeen(hubwardUrl, className),
   }
 }
 
