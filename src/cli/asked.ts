@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { runCase } from '../documents/cases.ts'
 import { didYouMean, knownNames } from '../documents/suggest.ts'
 import { decide } from '../engine/decide.ts'
 import { type Explanation, explain } from '../engine/explain.ts'
-import { emptySnapshot, fold } from '../engine/fold.ts'
 import { mergeSets } from '../engine/programs.ts'
 import type { DocumentSet } from '../model/documents.ts'
+import { ARMS, type Arm } from '../model/rollout.ts'
 import { parseNeeds } from '../request/needs.ts'
+import { CASE_ENGINE } from './case-engine.ts'
+import { flagsIn } from './flags-in.ts'
 import { foldersIn } from './folders-in.ts'
 import { complain, problemLines } from './output.ts'
 
@@ -35,6 +37,9 @@ export interface QuestionFlags {
   readonly near?: string
   readonly needs?: string
   readonly fact?: readonly (readonly [name: string, value: string])[]
+  readonly flags?: readonly string[]
+  readonly asCohort?: string
+  readonly asArm?: Arm
   readonly json?: true
 }
 
@@ -82,6 +87,11 @@ export const withQuestionFlags = (command: Command): Command =>
     .option('--down <place>', 'a site or pool that is down; repeatable', many(String))
     .option('--drained <place>', 'a site or pool that an order drains; repeatable', many(String))
     .option('--maintenance <place>', 'a site or pool in maintenance; repeatable', many(String))
+    .option('--flags <path>', 'a flagd definition, or a folder of them, in force; repeatable', many(String))
+    .option('--as-cohort <name>', "count as of this cohort, as a tester's header would have it")
+    .addOption(
+      new Option('--as-arm <name>', "be in this arm of a rollout, as a tester's header would have it").choices(ARMS),
+    )
     .option('--now <time>', 'the time at which it is asked, as 2026-11-22T10:00:00Z')
     .option('--json', 'write JSON')
 
@@ -95,6 +105,9 @@ export type Answered =
 export function answerOf(flags: QuestionFlags): Answered {
   const set = documentsOf(flags.documents)
   if (set === undefined) return { badDocuments: true }
+  const read = flags.flags === undefined ? undefined : flagsIn(flags.flags)
+  for (const problem of read?.problems ?? []) complain(problemLines(problem))
+  if (read?.set === null) return { badDocuments: true }
   const { when, given, wrong } = worldOf(flags)
   const names = set.classes.map(({ metadata }) => metadata.name)
   // A gate must not open because somebody misspelt the class: what no document names is no question.
@@ -106,8 +119,8 @@ export function answerOf(flags: QuestionFlags): Answered {
   const asked = runCase(
     set,
     {
-      emptySnapshot,
-      fold,
+      ...CASE_ENGINE,
+      ...(read === undefined ? {} : { readFlags: () => read }),
       decide: (facts, snapshot, tally, now) => {
         // One id for the same question, so that its answer can be compared with another's.
         explanation = explain(facts, snapshot, tally, now, 'asked')
@@ -115,7 +128,7 @@ export function answerOf(flags: QuestionFlags): Answered {
       },
     },
     // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
-    { title: 'asked', given, when, then: {} },
+    { title: 'asked', given: { ...given, ...(read === undefined ? {} : { flags: {} }) }, when, then: {} },
   )
   if (asked.failures.length > 0 || explanation === undefined) return { wrong: asked.failures }
   return { explanation }
@@ -161,6 +174,10 @@ function worldOf(flags: QuestionFlags) {
       wrong.push(
         `--needs: "${part}" is not understood; write mw=2, gpus=16, name>=number, name<=number, gpu=A|B, cooling=liquid, near=data or no-delay`,
       )
+  }
+  if (flags.asCohort !== undefined || flags.asArm !== undefined) {
+    const { asCohort: cohort, asArm: arm } = flags
+    when.forced = { ...(cohort === undefined ? {} : { cohort }), ...(arm === undefined ? {} : { arm }) }
   }
   if (when.class === undefined) wrong.push('--class is missing: name the workload class of the request')
   const sites: Record<string, Record<string, unknown>> = flags.samples === undefined

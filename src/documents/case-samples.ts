@@ -1,4 +1,5 @@
 import type { DocumentSet, Pool, Site } from '../model/documents.ts'
+import type { FlagSet } from '../model/flag.ts'
 import { type EpochMs, targetName } from '../model/names.ts'
 import type { Heartbeat, Sample } from '../model/sample.ts'
 import { signalOf } from '../model/signal.ts'
@@ -25,8 +26,9 @@ export function caseSamples(
   given: Given,
   ends: readonly string[],
   at: EpochMs,
+  flags: FlagSet | null = null,
 ): { samples: Sample[]; heartbeats: Heartbeat[] } {
-  const good = goodValues(set)
+  const good = goodValues(set, flags)
   const samples: Sample[] = []
   const heartbeats: Heartbeat[] = []
   for (const site of set.sites) {

@@ -2,7 +2,7 @@ import type { Change } from '../model/change.ts'
 import type { Decision } from '../model/decision.ts'
 import type { DocumentSet, PolicyCase } from '../model/documents.ts'
 import type { Facts } from '../model/facts.ts'
-import type { CompileFlag } from '../model/flag.ts'
+import type { CompileFlag, FlagSet } from '../model/flag.ts'
 import type { ClassName, EpochMs, TargetName } from '../model/names.ts'
 import type { TargetReadiness } from '../model/readiness.ts'
 import type { CompileCondition } from '../model/snapshot.ts'
@@ -169,6 +169,7 @@ class Run<Snapshot> {
   #places: Readonly<Record<string, Place>> | undefined
   #reservations: readonly GivenReservation[] = []
   #flags: unknown = null
+  #flagSet: FlagSet | null = null
   #orders: { readonly given: Given['overrides']; readonly at: EpochMs } | undefined
 
   constructor(engine: Builder<Snapshot>, set: DocumentSet, now: EpochMs) {
@@ -196,7 +197,7 @@ class Run<Snapshot> {
     this.#reserve(given)
     for (;;) {
       const at = this.#now
-      const { samples, heartbeats } = caseSamples(this.#set, given, ends, at)
+      const { samples, heartbeats } = caseSamples(this.#set, given, ends, at, this.#flagSet)
       this.#apply({ kind: 'samples-arrived', at, samples, heartbeats })
       // A target that is down from the beginning takes more than one refusal to be believed dead.
       if (ms === 0)
@@ -224,6 +225,7 @@ class Run<Snapshot> {
     this.#flags = flags
     const set = caseFlags(flags, this.#engine.readFlags, wrong)
     if (set === null) return
+    this.#flagSet = set
     this.#apply({ kind: 'flags-accepted', at: this.#now, ...SOURCE, set, problems: [], ttlMs: 0, whenStale: 'keep' })
   }
 
