@@ -1,9 +1,11 @@
 import { decide } from '../src/engine/decide.ts'
 import { emptySnapshot, fold } from '../src/engine/fold.ts'
 import type { EngineSnapshot } from '../src/engine/programs.ts'
+import { createFlagCompiler } from '../src/flags/compile-flag.ts'
 import { type DocumentSet, type Policy, type Site, TIMERS_DEFAULT } from '../src/model/documents.ts'
 import type { Facts } from '../src/model/facts.ts'
 import type { Sample } from '../src/model/sample.ts'
+import { withLayers } from './layers.ts'
 
 /** One row of results; times in microseconds. */
 export interface EngineRow {
@@ -72,6 +74,7 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
       rank: [{ signal: 'network.rtt_p95_ms', prefer: 'lower', within: 10 }],
       ladder: { tiers: [[`s${i % sites}`, `s${(i + 2) % sites}`], [`s${(i + 1) % sites}`], [`s${(i + 4) % sites}`]] },
       session: 'none',
+      experiments: { cohorts: ['*'] },
       timers: TIMERS_DEFAULT,
       otherwise: [{ action: 'deny' }],
       hash: 'h',
@@ -103,7 +106,7 @@ export const worldOf = (sites: number, policies: number, cluster?: string): Engi
     const region = source.split(' == ')[1]
     return (facts: Facts) => facts.region === region
   }
-  let snapshot = fold(emptySnapshot(compile), {
+  let snapshot = fold(emptySnapshot(compile, createFlagCompiler({ fractionalVersion: 2 }).compile), {
     kind: 'documents-accepted',
     at: NOW,
     source: 'bench',
@@ -174,6 +177,20 @@ export const benchEngine = (): { readonly rows: readonly EngineRow[]; readonly g
       )
     }
   }
+  const layered = withLayers(worldOf(50, 20), NOW)
+  const sessions = Array.from(
+    { length: 64 },
+    (_, i): Facts => ({
+      ...{ requestId: `r${i}`, seed: `${i}`.padStart(16, '0'), class: 'chat', model: 'llama', region: `R${i % 20}` },
+      ...{ residency: ['EU'], sessionKey: `session-${i}`, tenant: `tenant-${i}`, tier: 'standard' },
+      ...{ session: { verdict: 'none' as const }, extra: {} },
+    }),
+  )
+  rows.push(
+    percentiles('decide, a flag in each layer', 50, 20, 50_000, 1, (i) => {
+      decide(sessions[i & 63]!, layered, tally, NOW, 'id')
+    }),
+  )
   for (const sites of [5, 50, 1_000]) {
     let snapshot = worldOf(sites, 20)
     let at = NOW

@@ -2,10 +2,10 @@ import type { Change } from '../model/change.ts'
 import { policyRef } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { FlagSet, FlagSourceState } from '../model/flag.ts'
-import type { EpochMs, SourceName } from '../model/names.ts'
+import type { EpochMs, PolicyRef, SourceName } from '../model/names.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { reflag, refsNamed } from './flag-programs.ts'
-import type { EngineSnapshot } from './programs.ts'
+import type { EngineSnapshot, Programs } from './programs.ts'
 
 /** The snapshot with the flags of one source replaced. */
 export const foldFlags = (
@@ -30,7 +30,17 @@ export const foldFlags = (
   const flagSets = { ...data.flagSets, [source]: state }
   const named = refsNamed({ flagSets, rollouts: data.rollouts })
   const retained = data.retained.filter((doc) => named.has(policyRef(doc)))
-  return reflag({ programs, data: { ...data, flagSets, retained } }, now, events)
+  const kept =
+    retained.length === data.retained.length
+      ? programs
+      : { ...programs, policies: withoutDropped(programs, data, named) }
+  return reflag({ programs: kept, data: { ...data, flagSets, retained } }, now, events)
+}
+
+/** The policies without those that were only kept because a flag named them. */
+const withoutDropped = ({ policies }: Programs, { retained }: SnapshotData, named: ReadonlySet<PolicyRef>) => {
+  const dropped = new Set(retained.map(policyRef).filter((ref) => !named.has(ref)))
+  return new Map([...policies].filter(([ref]) => !dropped.has(ref)))
 }
 
 /** Have the flags of a source gone unconfirmed for longer than they may? */

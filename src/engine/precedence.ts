@@ -29,10 +29,12 @@ export const policyFor = (
   workload: ClassProgram | undefined,
   programs: Pick<Programs, 'policies'>,
 ): PolicyProgram | undefined => {
-  for (const policy of workload?.policies ?? []) {
-    if (policy.when !== undefined && !policy.when(facts)) continue
-    return tenantsOwn(facts, policy, programs) ?? policy
-  }
+  const covering = coveringPolicy(facts, workload)
+  return covering === undefined ? undefined : (tenantsOwn(facts, covering, programs) ?? covering)
+}
+
+const coveringPolicy = (facts: Facts, workload: ClassProgram | undefined): PolicyProgram | undefined => {
+  for (const policy of workload?.policies ?? []) if (policy.when === undefined || policy.when(facts)) return policy
   return undefined
 }
 
@@ -52,7 +54,9 @@ const tenantsOwn = (facts: Facts, policy: PolicyProgram, { policies }: Pick<Prog
 export const choose = (facts: Facts, snapshot: EngineSnapshot, now: EpochMs): Choice => {
   const { programs } = snapshot
   const workload = programs.classes.get(facts.class)
-  const base = policyFor(facts, workload, programs)
+  const covering = coveringPolicy(facts, workload)
+  const own = covering === undefined ? undefined : tenantsOwn(facts, covering, programs)
+  const base = own ?? covering
   const choice: Draft = {
     policy: base,
     layers: NO_LAYERS,
@@ -64,7 +68,7 @@ export const choose = (facts: Facts, snapshot: EngineSnapshot, now: EpochMs): Ch
   if (workload === undefined || workload.steering.length === 0) return choice
   const cohorts = cohortsOf(facts, programs)
   const context = contextOf(facts, cohorts, workload)
-  const isOpen = mayExperiment(facts, base, cohorts, programs)
+  const isOpen = own === undefined && mayExperiment(covering, cohorts, programs)
   const layers: LayerTrace[] = []
   let winner: LayerTrace | undefined
   for (const steering of workload.steering) {
@@ -174,14 +178,12 @@ const forcedResult = (arms: Readonly<Record<string, Arm>>, arm: Arm): FlagResult
 
 /** May rollouts take this request in? */
 const mayExperiment = (
-  facts: Facts,
-  base: PolicyProgram | undefined,
+  policy: PolicyProgram | undefined,
   cohorts: readonly string[],
-  { routing, policies }: Programs,
+  { routing }: Programs,
 ): boolean => {
-  if (base === undefined || routing?.enabled === false) return false
-  const allowed = base.doc.experiments?.cohorts
-  if (allowed === undefined || tenantsOwn(facts, base, { policies }) !== undefined) return false
+  const allowed = policy?.doc.experiments?.cohorts
+  if (allowed === undefined || routing?.enabled === false) return false
   return allowed.includes('*') || allowed.some((name) => cohorts.includes(name))
 }
 

@@ -1,6 +1,8 @@
 import { decide } from '../../src/engine/decide.ts'
 import { emptySnapshot, fold } from '../../src/engine/fold.ts'
 import type { EngineSnapshot } from '../../src/engine/programs.ts'
+import { createFlagCompiler } from '../../src/flags/compile-flag.ts'
+import { readFlags } from '../../src/flags/read-flags.ts'
 import type { Change } from '../../src/model/change.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { DocumentSet, Model, Policy, Pool, Site, WorkloadClass } from '../../src/model/documents.ts'
@@ -86,7 +88,7 @@ export const policy = (
 
 /** A running hubward in miniature: documents go in, time passes, requests are decided. */
 export class World {
-  snapshot: EngineSnapshot = emptySnapshot(compile)
+  snapshot: EngineSnapshot = emptySnapshot(compile, createFlagCompiler({ fractionalVersion: 2 }).compile)
   now = T0
   readonly events: Event[] = []
   readonly tally = { dispatched: {} as Record<string, number>, held: {}, sidecars: 1 }
@@ -126,6 +128,15 @@ export class World {
       set: whole,
       problems: [],
     })
+  }
+
+  /** A source's flags, as flagd has them; throws what is wrong with them. */
+  flags(flags: object, over: { source?: string; ttlMs?: number; whenStale?: 'keep' | 'off' } = {}): this {
+    const { source = 'flags', ttlMs = 0, whenStale = 'keep' } = over
+    const { set, problems } = readFlags(JSON.stringify({ flags }), 'flags.json')
+    if (set === null) throw new Error(problems.map(({ message }) => message).join('; '))
+    const change = { at: this.now, source, version: 'v', nonce: 'n', set, problems: [], ttlMs, whenStale }
+    return this.apply({ kind: 'flags-accepted', ...change })
   }
 
   /** Samples by target, `ams` being ams/default: `{ ams: { 'queue.depth': 3 } }`; a pair is value and count. */

@@ -1,0 +1,54 @@
+import { fold } from '../src/engine/fold.ts'
+import type { EngineSnapshot } from '../src/engine/programs.ts'
+import { readFlags } from '../src/flags/read-flags.ts'
+
+const layered = (layer: string, variants: object, targeting: object) => ({
+  state: 'ENABLED',
+  variants,
+  defaultVariant: 'off',
+  targeting,
+  metadata: { layer, class: 'chat', owner: 'platform-routing@example.com' },
+})
+
+const emea = { '==': [{ var: 'region' }, 'R0'] }
+
+/**
+ * A flag in each layer of the class chat, each with targeting: a kill switch and an incident that do not hold, half of
+ * the sessions on a preferred site by `fractional`, and a preference that this one shadows.
+ */
+const FLAGS = {
+  'chat-kill-traffic': layered(
+    'kill-switch',
+    { off: {}, on: { action: 'deny' } },
+    { if: [{ in: [{ var: 'tenant' }, ['acme', 'globex']] }, 'on', 'off'] },
+  ),
+  'chat-incident-latency': layered(
+    'incident',
+    { off: {}, on: { action: 'delay', retryAfter: '30s' } },
+    { if: [{ and: [{ '==': [{ var: 'tier' }, 'free'] }, emea] }, 'on', 'off'] },
+  ),
+  'chat-nearer-site': layered(
+    'rollout',
+    { off: {}, on: { preferred_region: 's0', fallback_region: 's2' } },
+    { fractional: [{ cat: [{ var: '$flagd.flagKey' }, { var: 'targetingKey' }] }, ['on', 50], ['off', 50]] },
+  ),
+  'chat-prefers-cheaper-site': layered(
+    'preference',
+    { off: {}, on: { preferred_region: 's4', max_p95_ms: 150 } },
+    { if: [{ starts_with: [{ var: 'model' }, 'lla'] }, 'on', 'off'] },
+  ),
+}
+
+/** The snapshot with a flag in each of the four layers, and so many more that steer nothing. */
+export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0): EngineSnapshot => {
+  const others = Object.fromEntries(
+    Array.from({ length: more }, (_, i) => [
+      `app-shows-banner-${i}`,
+      { state: 'ENABLED', variants: { on: true, off: false }, defaultVariant: 'off', targeting: emea },
+    ]),
+  )
+  const { set, problems } = readFlags(JSON.stringify({ flags: { ...FLAGS, ...others } }), 'flags.json')
+  if (set === null) throw new Error(problems.map(({ message }) => message).join('; '))
+  const change = { at, source: 'flags', version: '1', nonce: '1', set, problems, ttlMs: 0, whenStale: 'keep' } as const
+  return fold(snapshot, { kind: 'flags-accepted', ...change }).snapshot
+}

@@ -1,0 +1,521 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { decide } from '../../src/engine/decide.ts'
+import { evaluateFlag } from '../../src/engine/evaluate-flag.ts'
+import { explain } from '../../src/engine/explain.ts'
+import { recompile } from '../../src/engine/fold.ts'
+import { rolloutHash } from '../../src/engine/rollout-begin.ts'
+import { renderFlag } from '../../src/engine/rollout-targeting.ts'
+import type { Policy } from '../../src/model/documents.ts'
+import type { Rollout, RolloutState } from '../../src/model/rollout.ts'
+import { max, policy, site, T0, World, workload } from '../helpers/world.ts'
+
+const OPEN = { experiments: { cohorts: ['*'] } } as const
+const SITES = ['ams', 'fra', 'lon'].map((name) => site(name, { place: { metro: `metro-${name}`, region: 'EMEA' } }))
+const documents = (...policies: Policy[]) => ({ sites: SITES, policies })
+const plain = (over: Parameters<typeof policy>[1] = {}) => policy([['lon'], ['ams'], ['fra']], { ...OPEN, ...over })
+
+/** A flag of a layer whose default variant is the one given, unless it has targeting. */
+const flag = (layer: string, variants: Record<string, unknown>, over: object = {}) => ({
+  state: 'ENABLED',
+  variants,
+  defaultVariant: Object.keys(variants)[0],
+  metadata: { layer, class: 'chat' },
+  ...over,
+})
+
+const rollout = (over: Partial<Rollout> = {}): Rollout => ({
+  metadata: { name: 'nearer' },
+  flag: 'chat-nearer-site',
+  class: 'chat',
+  variants: { control: 'control', treatment: 'treatment' },
+  unit: 'request',
+  stages: [{ name: 'all', tenantsBp: 10_000, shareBp: 5_000, bakeMs: 0 }],
+  success: [],
+  guardrails: [],
+  siteLimits: [],
+  freezeWindows: [],
+  alpha: 0.05,
+  unitsMin: 1,
+  promotion: 'judge',
+  differingArtifacts: false,
+  rollback: { plan: 'go back', owner: 'platform@example.com' },
+  escalation: ['oncall@example.com'],
+  dashboard: 'https://dashboards.example.com/nearer',
+  ...over,
+})
+
+const state = (over: Partial<RolloutState> = {}): RolloutState => ({
+  name: 'nearer',
+  flag: 'chat-nearer-site',
+  hash: rolloutHash(rollout()),
+  policy: null,
+  status: 'running',
+  stage: 0,
+  stageSince: T0,
+  startedAt: T0,
+  shareBp: 5_000,
+  tenantsBp: 10_000,
+  says: '',
+  tests: {},
+  totals: { control: { units: 0, bad: {} }, treatment: { units: 0, bad: {} } },
+  stageUnits: { control: 0, treatment: 0 },
+  criteria: [],
+  artifacts: { control: [], treatment: [] },
+  needed: null,
+  ...over,
+})
+
+const driven = (state_: RolloutState, treatment: unknown, doc: Partial<Rollout> = {}, over: Partial<Policy> = {}) =>
+  new World({ ...documents(plain(over)), rollouts: [rollout(doc)] })
+    .flags({ 'chat-nearer-site': flag('rollout', { control: {}, treatment }) })
+    .apply({ kind: 'rollouts-restored', at: T0, rollouts: [state_], retained: [] })
+
+t.test('a stronger layer wins, and what it shadows is told', (t) => {
+  const world = new World(documents(plain())).flags({
+    'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }),
+    'chat-incident-fra': flag('incident', { on: { preferred_region: 'fra' } }),
+  })
+  const decision = world.decide()
+  t.match(decision, { target: 'fra/default', policy: 'p@1', arm: null })
+  t.strictSame(decision.layers, [
+    { layer: 'incident', flag: 'chat-incident-fra', variant: 'on' },
+    { layer: 'preference', flag: 'chat-prefers-ams', variant: 'on', shadowed: true },
+  ])
+  world.flags({
+    'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }),
+    'chat-incident-fra': flag('incident', { off: {}, on: { preferred_region: 'fra' } }),
+  })
+  t.match(
+    world.decide(),
+    { target: 'ams/default', layers: [{ flag: 'chat-prefers-ams' }] },
+    'a variant that means nothing leaves the word',
+  )
+  t.match(world.flags({}).decide(), { target: 'lon/default', layers: [] }, 'a flag that is not reported is off')
+  t.end()
+})
+
+t.test('the overlay of two regions and a latency works as it stands', (t) => {
+  const world = new World(documents(plain({ signals: { 'ttft.p95_ms': max(500, 400) }, name: 'q' }))).flags({
+    'chat-prefers-ams': flag('preference', {
+      on: { preferred_region: 'ams', fallback_region: 'fra', max_p95_ms: 120 },
+    }),
+  })
+  world.samples({
+    ams: { 'ttft.p95_ms': [100, 1_000] },
+    fra: { 'ttft.p95_ms': [100, 1_000] },
+    lon: { 'ttft.p95_ms': [100, 1_000] },
+  })
+  t.match(world.decide(), { target: 'ams/default', ladder: [['ams'], ['fra'], ['lon']], reason: 'first-choice' })
+  world.pass(20_000, () =>
+    world.samples({
+      ams: { 'ttft.p95_ms': [200, 1_000] },
+      fra: { 'ttft.p95_ms': [90, 1_000] },
+      lon: { 'ttft.p95_ms': [90, 1_000] },
+    }),
+  )
+  t.match(world.decide(), {
+    target: 'fra/default',
+    because: [{ target: 'ams/default', constraint: 'ttft.p95_ms', measured: 200, limit: 120 }],
+  })
+  world.flags({})
+  t.match(world.decide(), { target: 'lon/default' }, 'without the flag the policy is what it was')
+  t.end()
+})
+
+t.test('further keys of overlays change the ladder as they say', (t) => {
+  const ladder = (overlay: object, base = plain()) =>
+    new World(documents(base)).flags({ 'chat-tries-ladder': flag('preference', { on: overlay }) }).decide().ladder
+  t.strictSame(ladder({ ladder: [['fra', 'ams'], ['lon']] }), [['fra', 'ams'], ['lon']])
+  t.strictSame(ladder({ fallback_tiers: [['fra']] }), [['lon'], ['fra']])
+  t.strictSame(ladder({ eligible_sites: ['ams', 'fra'] }), [['ams'], ['fra']])
+  t.strictSame(ladder({ locality: 'any' }), [['lon', 'ams', 'fra']])
+  t.strictSame(ladder({ locality: { nearest: 2 } }), [['nearest 2']])
+  t.strictSame(ladder({ preferred_region: 'metro-fra' }), [['fra'], ['lon'], ['ams']], 'a place stands for its sites')
+  t.strictSame(ladder({ preferred_region: 'EMEA' }), [['ams', 'fra', 'lon']])
+  t.strictSame(ladder({ preferred_region: 'fra' }, policy({ nearest: 2 }, OPEN)), [['fra'], ['nearest 2']])
+  t.end()
+})
+
+t.test('nearest sites of an overlay are those that it leaves eligible, by round trip', (t) => {
+  const world = new World(documents(plain())).flags({
+    'chat-nearest-eligible-site': flag('preference', {
+      on: { locality: { nearest: 1 }, eligible_sites: ['fra', 'lon'] },
+    }),
+  })
+  world.samples({
+    ams: { 'network.rtt_p95_ms': 1 },
+    fra: { 'network.rtt_p95_ms': 9 },
+    lon: { 'network.rtt_p95_ms': 30 },
+  })
+  t.equal(world.where(), 'fra/default')
+  t.end()
+})
+
+t.test('a degraded overlay answers with the smaller model when nothing else does', (t) => {
+  const edge = site('edge', { pool: { models: [{ name: 'small' }] } })
+  const world = new World({ sites: [...SITES, edge], policies: [plain()] })
+    .flags({ 'chat-may-degrade': flag('preference', { on: { degraded: { site: 'edge', model: 'small' } } }) })
+    .probe(['ams', 'fra', 'lon'], 'refused', 3, 'passive')
+  t.match(world.decide({ model: 'llama' }), { action: 'degrade', target: 'edge/default', model: 'small' })
+  t.end()
+})
+
+t.test('no overlay reaches a hard constraint', (t) => {
+  const world = new World({
+    sites: [site('ams', { jurisdictions: ['UK'] }), site('fra')],
+    policies: [policy([['fra']], OPEN)],
+  }).flags({
+    'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }),
+  })
+  t.match(world.decide({ residency: ['EU'] }), {
+    target: 'fra/default',
+    because: [{ target: 'ams/default', constraint: 'residency' }],
+  })
+  t.end()
+})
+
+t.test('an action of the incident layer is what is done', (t) => {
+  const world = new World(documents(plain())).flags({
+    'chat-incident-delay': flag('incident', { on: { action: 'delay', retryAfter: '45s' } }),
+  })
+  t.match(world.decide(), { action: 'delay', retryAfterMs: 45_000, reason: 'flag', layers: [{ layer: 'incident' }] })
+  t.match(
+    world.decide({ hop: { verdict: 'loop' } }),
+    { reason: 'hop-loop' },
+    'what is no request of ours is still none',
+  )
+  const killed = new World(documents(plain())).flags({
+    'chat-kill-traffic': flag('kill-switch', { on: { action: 'deny', status: 429, retryAfter: '5s' } }),
+  })
+  t.match(killed.decide(), { action: 'deny', status: 429, retryAfterMs: 5_000, reason: 'flag' })
+  killed.apply({
+    kind: 'overrides-accepted',
+    at: killed.now,
+    source: 'orders',
+    version: '1',
+    nonce: '1',
+    set: { routing: { enabled: false, reason: 'r', author: 'a', at: killed.now }, overrides: [], maintenance: [] },
+  })
+  t.match(killed.decide(), { action: 'deny', reason: 'flag' }, 'also while routing is switched off')
+  const bare = new World({ sites: SITES, policies: [] }).flags({
+    'chat-kill-traffic': flag('kill-switch', { on: { action: 'degrade' } }),
+  })
+  t.match(bare.decide(), { action: 'deny', reason: 'flag' }, 'and where no policy covers the request')
+  t.end()
+})
+
+t.test('questions about work that was sent go where it is, whatever a kill switch says', (t) => {
+  const world = new World(documents(plain({ session: 'sticky' }))).flags({
+    'chat-kill-traffic': flag('kill-switch', { on: { action: 'deny' } }),
+  })
+  const sent = { sessionKey: 's', session: { verdict: 'valid', target: 'fra/default' } } as const
+  t.match(world.decide({ ...sent, followUp: 'ask' }), { target: 'fra/default', reason: 'follow-up' })
+  t.match(world.decide({ ...sent, followUp: 'work' }), { action: 'deny', reason: 'flag' })
+  t.end()
+})
+
+t.test('a flag names a version, and old ones stay addressable while it does', (t) => {
+  const old = plain({ ladder: { tiers: [['fra']] } })
+  const world = new World(documents(old, plain({ version: 2 })))
+  t.match(world.decide(), { policy: 'p@2', target: 'lon/default' })
+  world.flags({ 'chat-keeps-version': flag('preference', { on: { policy: 'p@1' } }) })
+  t.match(world.decide(), { policy: 'p@1', target: 'fra/default' })
+  world.documents(documents(plain({ version: 2 })))
+  t.match(world.decide(), { policy: 'p@1', target: 'fra/default' }, 'though no document has it any more')
+  t.equal(world.snapshot.data.retained.length, 1)
+  world.flags({})
+  t.match(world.decide(), { policy: 'p@2' })
+  t.equal(world.snapshot.data.retained.length, 0, 'and then it is gone')
+  world.flags({ 'chat-keeps-version': flag('preference', { on: { policy: 'p@1' } }) })
+  t.match(
+    world.decide(),
+    { policy: 'p@2', layers: [{ error: 'no document has p@1 for this class' }] },
+    'what is not there is off, and says so',
+  )
+  t.end()
+})
+
+t.test('a version whose condition does not hold is not given', (t) => {
+  const world = new World(documents(plain(), plain({ name: 'q', when: 'region == EMEA', priority: -1 }))).flags({
+    'chat-takes-version': flag('preference', { on: { policy: 'q@1' } }),
+  })
+  t.match(world.decide({ region: 'EMEA' }), { policy: 'q@1' })
+  t.match(world.decide({ region: 'AMER' }), { policy: 'p@1', layers: [{ error: 'q@1 does not cover this request' }] })
+  t.end()
+})
+
+t.test('a tenant with a policy of its own has it, and takes part in no rollout', (t) => {
+  const own = plain({ name: 'own', priority: -1, when: 'nobody', ladder: { tiers: [['fra']] } })
+  const treatment = { preferred_region: 'ams' }
+  const world = driven(state({ shareBp: 10_000 }), treatment, {}, { tenantOverrides: { acme: 'own@1' } })
+  world.documents({
+    sites: SITES,
+    policies: [plain({ tenantOverrides: { acme: 'own@1' } }), own],
+    rollouts: [rollout()],
+  })
+  t.match(world.decide({ tenant: 'acme' }), { policy: 'own@1', target: 'fra/default', arm: null, layers: [] })
+  t.match(world.decide({ tenant: 'other' }), {
+    policy: 'p@1',
+    target: 'ams/default',
+    arm: 'treatment',
+    rollout: 'nearer',
+  })
+  t.end()
+})
+
+t.test('only cohorts that the policy names are experimented on', (t) => {
+  const world = driven(
+    state({ shareBp: 10_000 }),
+    { preferred_region: 'ams' },
+    {},
+    { experiments: { cohorts: ['internal'] } },
+  )
+  world.documents({
+    sites: SITES,
+    policies: [plain({ experiments: { cohorts: ['internal'] } })],
+    rollouts: [rollout()],
+    cohorts: [{ metadata: { name: 'internal' }, when: 'tenant == us' }],
+  })
+  t.match(world.decide({ tenant: 'us' }), { arm: 'treatment', target: 'ams/default' })
+  t.match(world.decide({ tenant: 'them' }), { arm: null, target: 'lon/default', layers: [] })
+  world.documents({ sites: SITES, policies: [policy([['lon']])], rollouts: [rollout()] })
+  t.match(world.decide({ tenant: 'us' }), { arm: null }, 'a policy that says nothing takes part in nothing')
+  t.end()
+})
+
+t.test('experiments end where routing is switched off', (t) => {
+  const world = driven(state({ shareBp: 10_000 }), { preferred_region: 'ams' })
+  t.match(world.decide(), { arm: 'treatment' })
+  world.apply({
+    kind: 'overrides-accepted',
+    at: world.now,
+    source: 'orders',
+    version: '1',
+    nonce: '1',
+    set: { routing: { enabled: false, reason: 'r', author: 'a', at: world.now }, overrides: [], maintenance: [] },
+  })
+  t.match(world.decide(), { arm: null, reason: 'routing-disabled', layers: [] })
+  t.end()
+})
+
+t.test('a version that a rollout names is nobody’s default before its end', (t) => {
+  const two = plain({ version: 2, ladder: { tiers: [['fra']] } })
+  const world = new World({ ...documents(plain(), two), rollouts: [rollout({ policy: 'p@2' })] })
+  t.match(world.decide(), { policy: 'p@1' }, 'not even before its flag has been read')
+  world.flags({ 'chat-nearer-site': flag('rollout', { control: {}, treatment: { policy: 'p@2' } }) })
+  const at = (over: Partial<RolloutState>) =>
+    world.apply({
+      kind: 'rollouts-restored',
+      at: T0,
+      rollouts: [state({ policy: 'p@2', hash: rolloutHash(rollout({ policy: 'p@2' })), ...over })],
+      retained: [],
+    })
+  at({ status: 'rolled-back', shareBp: 0 })
+  t.match(world.decide(), { policy: 'p@1', arm: null, layers: [] })
+  world.documents(documents(plain(), two))
+  t.match(world.decide(), { policy: 'p@1' }, 'nor after its document was deleted')
+  world.documents({ ...documents(plain(), two), rollouts: [rollout({ policy: 'p@2' })] })
+  at({ status: 'finished', shareBp: 10_000 })
+  t.match(
+    world.decide(),
+    { policy: 'p@2', arm: null, layers: [] },
+    'once it has finished it is everybody’s, and the flag is retired',
+  )
+  t.equal(world.snapshot.programs.flags.get('chat-nearer-site')?.flag.definition.state, 'DISABLED')
+  t.end()
+})
+
+t.test('a growing share moves nobody out of the treatment, and a session stays in its arm', (t) => {
+  const arms = [100, 1_000, 5_000, 10_000].map((shareBp) => {
+    const world = driven(state({ shareBp }), { preferred_region: 'ams' })
+    return Array.from({ length: 400 }, (_, i) => world.decide({ sessionKey: `session-${i}` }).arm)
+  })
+  for (let step = 1; step < arms.length; step++)
+    t.ok(arms[step]!.every((arm, i) => arm === 'treatment' || arms[step - 1]![i] === 'control'))
+  const share = arms[1]!.filter((arm) => arm === 'treatment').length
+  t.ok(share > 15 && share < 75, `about a tenth: ${share} of 400`)
+  t.ok(arms[3]!.every((arm) => arm === 'treatment'))
+  t.end()
+})
+
+t.test('tenants are exposed by their hash, whatever the session', (t) => {
+  const world = driven(state({ tenantsBp: 3_000, shareBp: 10_000 }), { preferred_region: 'ams' })
+  const exposed = Array.from({ length: 100 }, (_, i) => {
+    const arms = new Set([1, 2, 3].map((s) => world.decide({ tenant: `t${i}`, sessionKey: `s${i}-${s}` }).arm))
+    t.equal(arms.size, 1)
+    return arms.has('treatment')
+  })
+  const share = exposed.filter(Boolean).length
+  t.ok(share > 15 && share < 45, `about three tenths: ${share} of 100`)
+  t.end()
+})
+
+t.test('a stage for one cohort shows the treatment to nobody else', (t) => {
+  const world = driven(state({ cohort: 'internal', shareBp: 10_000 }), { preferred_region: 'ams' })
+  world.documents({
+    ...documents(plain()),
+    rollouts: [rollout()],
+    cohorts: [{ metadata: { name: 'internal' }, when: 'tenant == us' }],
+  })
+  t.match(world.decide({ tenant: 'us' }), { arm: 'treatment' })
+  t.match(world.decide({ tenant: 'them' }), { arm: null, target: 'lon/default' })
+  t.match(
+    world.decide({ tenant: 'them', forced: { cohort: 'internal' } }),
+    { arm: 'treatment', forced: true },
+    'but to testers who ask for it',
+  )
+  t.match(world.decide({ tenant: 'us', forced: { arm: 'control' } }), {
+    arm: 'control',
+    forced: true,
+    target: 'lon/default',
+  })
+  t.end()
+})
+
+t.test("the flag's own targeting says who is eligible", (t) => {
+  const world = new World({ ...documents(plain()), rollouts: [rollout()] })
+    .flags({
+      'chat-nearer-site': flag(
+        'rollout',
+        { control: {}, treatment: { preferred_region: 'ams' } },
+        { targeting: { if: [{ '==': [{ var: 'region' }, 'EMEA'] }, 'treatment', null] } },
+      ),
+    })
+    .apply({ kind: 'rollouts-restored', at: T0, rollouts: [state({ shareBp: 10_000 })], retained: [] })
+  t.match(world.decide({ region: 'EMEA' }), { arm: 'treatment' })
+  t.match(world.decide({ region: 'AMER' }), { arm: null })
+  t.end()
+})
+
+t.test('the control leaves the word to weaker layers', (t) => {
+  const world = driven(state({ shareBp: 0 }), { preferred_region: 'ams' }).flags({
+    'chat-nearer-site': flag('rollout', { control: {}, treatment: { preferred_region: 'ams' } }),
+    'chat-prefers-fra': flag('preference', { on: { preferred_region: 'fra' } }),
+  })
+  t.match(world.decide(), {
+    arm: 'control',
+    target: 'fra/default',
+    layers: [{ flag: 'chat-prefers-fra' }, { flag: 'chat-nearer-site', variant: 'control' }],
+  })
+  t.end()
+})
+
+t.test('stale flags stay or are off, as their source says', (t) => {
+  const preferring = { 'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }) }
+  const keep = new World(documents(plain())).flags(preferring, { ttlMs: 5_000, whenStale: 'keep' }).pass(6_000)
+  t.match(keep.decide(), { target: 'ams/default', layers: [{ stale: true }] })
+  t.match(
+    keep.events.filter(({ kind }) => kind === 'flags-stale'),
+    [{ stale: true, consequence: 'keep' }],
+  )
+  t.match(evaluateFlag(keep.snapshot, 'chat-prefers-ams', {}, keep.now).result, { reason: 'STALE', variant: 'on' })
+  keep.apply({ kind: 'flags-heard', at: keep.now, source: 'flags' })
+  t.strictSame(
+    keep.decide().layers,
+    [{ layer: 'preference', flag: 'chat-prefers-ams', variant: 'on' }],
+    'until it is heard again',
+  )
+  t.match(keep.events.filter(({ kind }) => kind === 'flags-stale').at(-1), { stale: false })
+  const off = new World(documents(plain())).flags(preferring, { ttlMs: 5_000, whenStale: 'off' }).pass(6_000)
+  t.match(off.decide(), { target: 'lon/default', layers: [{ stale: true, error: /off/ }] })
+  t.match(evaluateFlag(off.snapshot, 'chat-prefers-ams', {}, off.now).result, { reason: 'DISABLED' })
+  t.end()
+})
+
+t.test('a flag that fails is off, and the decision says so', (t) => {
+  const world = new World(documents(plain())).flags({
+    'chat-names-nothing': flag(
+      'preference',
+      { on: { preferred_region: 'ams' } },
+      { targeting: { if: [true, 'nowhere'] } },
+    ),
+  })
+  t.match(world.decide(), { target: 'lon/default', layers: [{ flag: 'chat-names-nothing', variant: '', error: /./ }] })
+  t.end()
+})
+
+t.test('whoever evaluates the rendered flag from outside gets the same arm', (t) => {
+  const world = driven(state({ shareBp: 3_000, tenantsBp: 6_000 }), { preferred_region: 'ams' })
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (tenant, sessionKey) => {
+      const { arm } = world.decide({ tenant, sessionKey })
+      const { result } = evaluateFlag(
+        world.snapshot,
+        'chat-nearer-site',
+        { tenant, targetingKey: sessionKey, class: 'chat' },
+        world.now,
+      )
+      const told = result.reason === 'TARGETING_MATCH' ? result.variant : null
+      return sessionKey === '' || told === arm
+    }),
+    { numRuns: 500 },
+  )
+  t.match(evaluateFlag(world.snapshot, 'nobody', {}, world.now).result, { errorCode: 'FLAG_NOT_FOUND' })
+  t.end()
+})
+
+t.test('a snapshot made of its data alone decides as the one it came from', (t) => {
+  const world = driven(state({ shareBp: 4_000 }), { preferred_region: 'ams', max_p95_ms: 200 })
+  const copy = recompile(
+    structuredClone(world.snapshot.data),
+    world.snapshot.programs.compile,
+    world.snapshot.programs.compileFlag,
+  )
+  for (let i = 0; i < 100; i++) {
+    const facts = world.facts({ sessionKey: `s${i}`, tenant: `t${i}` })
+    t.strictSame(
+      decide(facts, copy, world.tally, world.now, 'id'),
+      decide(facts, world.snapshot, world.tally, world.now, 'id'),
+    )
+  }
+  t.end()
+})
+
+t.test('limits that only an overlay asks for are watched from the moment it is there', (t) => {
+  const world = new World(documents(plain()))
+  const before = Object.keys(world.snapshot.data.gates).length
+  world.flags({ 'chat-limits-latency': flag('preference', { on: { max_p95_ms: 120 } }) })
+  t.equal(Object.keys(world.snapshot.data.gates).length, before + 1)
+  world.samples({ lon: { 'response.p95_ms': [500, 1_000] } })
+  t.match(world.decide(), {
+    target: 'ams/default',
+    because: [{ target: 'lon/default', constraint: 'response.p95_ms' }],
+  })
+  world.flags({})
+  t.equal(Object.keys(world.snapshot.data.gates).length, before, 'and no longer than that')
+  t.end()
+})
+
+t.test('the explanation says which flag put which policy in force', (t) => {
+  const world = new World(documents(plain())).flags({
+    'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }),
+  })
+  const { policies } = explain(world.facts(), world.snapshot, world.tally, world.now)
+  t.match(policies[0], /an overlay on it/)
+  t.end()
+})
+
+t.test('the rendering of a flag keeps what is not about exposure', (t) => {
+  const world = driven(state(), { preferred_region: 'ams' })
+  const written = world.snapshot.data.flagSets.flags!.set.flags['chat-nearer-site']!
+  const rendered = renderFlag(written, rollout(), state())
+  t.strictSame(rendered.definition.variants, written.definition.variants)
+  t.strictSame(rendered.definition.metadata, written.definition.metadata)
+  t.not(rendered.hash, written.hash, 'another program')
+  t.match(
+    renderFlag(written, rollout(), undefined).definition,
+    { defaultVariant: 'control' },
+    'before it has begun everybody is control',
+  )
+  t.end()
+})
+
+t.test('classes without flags pay nothing for them', (t) => {
+  const world = new World({ ...documents(plain()), classes: [workload(), workload('batch')] }).flags({
+    'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }),
+  })
+  t.equal(world.snapshot.programs.classes.get('batch')?.steering.length, 0)
+  t.equal(world.snapshot.programs.classes.get('chat')?.steering.length, 1)
+  t.end()
+})
