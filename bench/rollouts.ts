@@ -21,6 +21,8 @@ export interface RolloutRow {
   readonly slowerPct: number
   readonly slowerP50: number
   readonly slowerMax: number
+  /** The same errors after 30,000 requests without: canary requests from then on, at the median, over runs that were not stopped before. */
+  readonly turnedP50: number
 }
 
 const WAYS = {
@@ -37,6 +39,7 @@ export function rolloutRows(runs = 2_000, requests = 20_000): RolloutRow[] {
   const alike = run(SCENARIOS.noEffect(requests), 1, false)
   const errors = run(SCENARIOS.errors, 1_000_001, false)
   const slower = run(SCENARIOS.slower, 2_000_001, true)
+  const turned = run(SCENARIOS.turns, 3_000_001, false)
   return (Object.keys(WAYS) as (keyof typeof WAYS)[]).map((way) => {
     const canary = numbers(errors, way, ({ canary }) => canary)
     const slow = numbers(slower, way, ({ requests: after }) => after)
@@ -48,9 +51,19 @@ export function rolloutRows(runs = 2_000, requests = 20_000): RolloutRow[] {
       slowerPct: (100 * slow.length) / runs,
       slowerP50: at(slow, 0.5),
       slowerMax: at(slow, 1),
+      turnedP50: at(sinceTurn(turned, way), 0.5),
     }
   })
 }
+
+/** Canary requests since the turn, as the share has it. */
+const sinceTurn = (results: readonly RunResult[], way: keyof RunResult): number[] =>
+  results
+    .flatMap((one) => {
+      const after = (one[way]?.requests ?? 0) - SCENARIOS.turns.turnsAfter
+      return after > 0 ? [Math.round(after * SCENARIOS.turns.share)] : []
+    })
+    .sort((a, b) => a - b)
 
 const numbers = (results: readonly RunResult[], way: keyof RunResult, of: (stop: Stop) => number): number[] =>
   results.flatMap((one) => (one[way] === undefined ? [] : [of(one[way])])).sort((a, b) => a - b)
@@ -63,11 +76,11 @@ export const rolloutTable = (rows: readonly RolloutRow[], runs: number): string 
   [
     `Each cell: ${runs} seeded runs at a share of 10 %, alpha 0.05 over five guardrails. No effect: 20,000 requests, 1 % errors and 0.5 % refusals in both arms.`,
     '',
-    '| judged by | rolled back without effect | 5 % errors: canary requests p50 | p99 | 1.3 times as slow: seen in 12,000 | requests p50 | latest |',
-    '|---|---|---|---|---|---|---|',
+    '| judged by | rolled back without effect | 5 % errors: canary requests p50 | p99 | 1.3 times as slow: seen in 12,000 | requests p50 | latest | 5 % errors after 30,000 good requests: canary requests p50 |',
+    '|---|---|---|---|---|---|---|---|',
     ...rows.map(
       (row) =>
-        `| ${row.way} | ${row.falsePct.toFixed(1)} % | ${row.errorsP50} | ${row.errorsP99} | ${row.slowerPct.toFixed(1)} % | ${row.slowerP50} | ${row.slowerMax} |`,
+        `| ${row.way} | ${row.falsePct.toFixed(1)} % | ${row.errorsP50} | ${row.errorsP99} | ${row.slowerPct.toFixed(1)} % | ${row.slowerP50} | ${row.slowerMax} | ${row.turnedP50} |`,
     ),
   ].join('\n')
 

@@ -4,7 +4,8 @@ import { type Bounds, shareBounds } from './share-bounds.ts'
 export interface Sums {
   readonly n: number
   readonly sum: number
-  readonly squares: number
+  /** Null: nobody said, and nothing is known of how far they lie apart. */
+  readonly squares: number | null
   /** Every one of them was 0 or 1. */
   readonly isShare: boolean
 }
@@ -23,7 +24,7 @@ const TIGHT_AT = 1_000
 export function meanBounds({ n, sum, squares, isShare }: Sums, alpha: number): Bounds | null {
   if (n <= 0) return null
   if (isShare) return shareBounds(sum, n, alpha)
-  if (n < VALUES_MIN) return null
+  if (n < VALUES_MIN || squares === null) return null
   const mean = sum / n
   const sd = Math.sqrt(Math.max(0, squares / n - mean * mean))
   const nr = (n * (2 * Math.log(1 / alpha) + Math.log(1 + 2 * Math.log(1 / alpha)))) / TIGHT_AT

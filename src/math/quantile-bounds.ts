@@ -6,8 +6,11 @@ const MOST = 1e7
 const GROWTH = 1.01
 const PER_LOG = 1 / Math.log(GROWTH)
 const BUCKETS = Math.ceil(Math.log(MOST / LEAST) * PER_LOG) + 2
-/** How strongly the prior clings to the quantile: about n / 9 is best for bounds at n values, and 1,000 are meant. */
-const STRENGTH = 100
+/**
+ * How strongly the prior clings to the quantile. About n / 9 is best at n values; 10 gives bounds of a median from 16
+ * values on rather than 37, and of a 95th percentile from 119 rather than 204, and at 10,000 they are 3 % wider.
+ */
+const STRENGTH = 10
 
 /**
  * Counts of values in fixed buckets, so that the value at any rank is known to lie between two edges that are one part in
@@ -77,9 +80,9 @@ const edge = (bucket: number): number =>
 /**
  * Bounds of a quantile that hold at every look at once with confidence 1 - alpha; null: open on that side. Howard and
  * Ramdas 2022 (arXiv 1906.09712): whether a value lies at or below the quantile Q(p) is a yes-or-no trial with chance p,
- * so the number of them stays between the ranks at which the mixture of Beta(100 p, 100 (1 - p)) passes 1/alpha. The
+ * so the number of them stays between the ranks at which the mixture of Beta(10 p, 10 (1 - p)) passes 1/alpha. The
  * value at the lower rank is at most Q(p), the one after the upper rank is at least Q(p). Of 1,000 values, the 95th
- * percentile lies between the 928th and the 970th at alpha 0.05.
+ * percentile lies between the 926th and the 971st at alpha 0.05.
  */
 export function quantileBounds(ranks: Ranks, p: number, alpha: number): readonly [number | null, number | null] {
   const n = ranks.count

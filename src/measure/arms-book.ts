@@ -50,7 +50,7 @@ const noSums = (): Sums => ({ n: 0, sum: 0, squares: 0, isShare: true })
 const add = (a: Sums, b: Sums): Sums => ({
   n: a.n + b.n,
   sum: a.sum + b.sum,
-  squares: a.squares + b.squares,
+  squares: a.squares === null || b.squares === null ? null : a.squares + b.squares,
   isShare: a.isShare && b.isShare,
 })
 

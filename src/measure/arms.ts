@@ -75,8 +75,9 @@ export function createArms(): Arms {
       const line = lines.get(reported.rollout)
       if (line === undefined) return
       const { arm, name, day, count, sum, sumOfSquares } = reported
-      // Without squares it can only be a count of those for whom it was so.
-      const sums = { n: count, sum, squares: sumOfSquares ?? sum, isShare: sumOfSquares === undefined }
+      // Without squares it can be a count of those for whom it was so; of other numbers nobody knows the spread.
+      const isShare = sumOfSquares === undefined && Number.isInteger(sum) && sum >= 0 && sum <= count
+      const sums = { n: count, sum, squares: isShare ? sum : (sumOfSquares ?? null), isShare }
       line.book.reportedDay(arm, name, day, sums)
       line.isReported = true
     },

@@ -1,3 +1,4 @@
+import { murmur3 } from '../math/murmur3.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { EpochMs } from '../model/names.ts'
@@ -25,6 +26,8 @@ export class DecidedRing {
   readonly #ids: string[]
   readonly #at: Float64Array
   readonly #heldMs: Float64Array
+  /** Hashes of the keys of sessions; -1: none. */
+  readonly #sessions: Float64Array
   readonly #marks: Uint8Array
   readonly #texts: readonly Text[][]
   readonly #size: number
@@ -39,6 +42,7 @@ export class DecidedRing {
     this.#ids = new Array<string>(size).fill('')
     this.#at = new Float64Array(size)
     this.#heldMs = new Float64Array(size)
+    this.#sessions = new Float64Array(size)
     this.#marks = new Uint8Array(size)
     this.#texts = Array.from({ length: COLUMNS }, () => new Array<Text>(size).fill(null))
   }
@@ -57,6 +61,8 @@ export class DecidedRing {
     this.#table.put(hashOfId(id), place)
     this.#at[place] = decision.at
     this.#heldMs[place] = heldMs ?? -1
+    // Asked of arms alone, whose split is counted by sessions.
+    this.#sessions[place] = decision.arm === null || facts.sessionKey === undefined ? -1 : murmur3(facts.sessionKey)
     this.#marks[place] =
       (decision.arm === null ? 0 : decision.arm === 'treatment' ? TREATMENT : CONTROL) |
       (decision.forced === true ? FORCED : 0)
@@ -101,6 +107,7 @@ export class DecidedRing {
     const text = (column: number): string | null => this.#texts[column]![place]!
     const marks = this.#marks[place]!
     const heldMs = this.#heldMs[place]!
+    const session = this.#sessions[place]!
     const [tenant, tier, region, country, model, promptType] = [TENANT, TIER, REGION, COUNTRY, MODEL, PROMPT].map(text)
     return {
       id: this.#ids[place]!,
@@ -122,6 +129,7 @@ export class DecidedRing {
       ...(model == null ? {} : { model }),
       ...(promptType == null ? {} : { promptType }),
       ...(heldMs < 0 ? {} : { heldMs }),
+      ...(session < 0 ? {} : { session }),
     }
   }
 

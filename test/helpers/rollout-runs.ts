@@ -31,6 +31,8 @@ export interface Scenario {
   readonly requests: number
   /** The judge looks after each so many requests. */
   readonly every: number
+  /** The treatment is like the control up to here, and by its own nature after; what is stopped before counts as false. */
+  readonly turnsAfter?: number
 }
 
 /** A rollout with the guardrails of the simulation: five tests that share its alpha. */
@@ -85,7 +87,7 @@ const Z = 1.645
  */
 export function simulateRun(rollout: Rollout, scenario: Scenario, seed: number, isAboutSlowness: boolean): RunResult {
   const draw = generator(seed)
-  const { share, requests, every } = scenario
+  const { share, requests, every, turnsAfter = 0 } = scenario
   const arms = { control: scenario.control, treatment: scenario.treatment }
   const book = new Book('h', 'e', 0, false)
   const others = new Others()
@@ -98,7 +100,7 @@ export function simulateRun(rollout: Rollout, scenario: Scenario, seed: number, 
   const slowMs = scenario.control.medianMs * Math.exp(1.645 * 0.5)
   for (let at = 1; at <= requests; at++) {
     const arm: Arm = draw() < share ? 'treatment' : 'control'
-    const nature = arms[arm]
+    const nature = at > turnsAfter ? arms[arm] : arms.control
     if (arm === 'treatment') canary++
     const luck = draw()
     outcome.verdict =
@@ -197,6 +199,15 @@ export const SCENARIOS = {
     share: 0.1,
     requests: 20_000,
     every: 10,
+  },
+  /** Well for 30,000 requests, and then not. */
+  turns: {
+    control: { errorRatio: 0.001, refusedRatio: 0.001, medianMs: 400 },
+    treatment: { errorRatio: 0.05, refusedRatio: 0.001, medianMs: 400 },
+    share: 0.1,
+    requests: 50_000,
+    every: 20,
+    turnsAfter: 30_000,
   },
   slower: {
     control: { errorRatio: 0.001, refusedRatio: 0.001, medianMs: 400 },

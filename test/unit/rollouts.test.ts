@@ -9,6 +9,7 @@ import { quantileBounds, Ranks } from '../../src/math/quantile-bounds.ts'
 import { lnGamma, shareBounds } from '../../src/math/share-bounds.ts'
 import type { Event } from '../../src/model/event.ts'
 import { alphaEach } from '../../src/model/rollout.ts'
+import { armsCases } from '../helpers/rollout-arms.ts'
 import { generator, SCENARIOS, simulatedRollout, simulateRun } from '../helpers/rollout-runs.ts'
 import { flag, RolloutWorld, reading, rollout, units } from '../helpers/rollout-world.ts'
 
@@ -151,6 +152,8 @@ t.test('the judge over seeded runs', async (t) => {
     t.equal(seen.filter((one) => one !== undefined).length, runs)
   })
 })
+
+t.test('what arms take in', armsCases)
 
 t.test('what was counted', async (t) => {
   const doc = rollout()
