@@ -36,9 +36,8 @@ export interface MeasureParts {
   }
 }
 
-/** How often each kind of sample is told. */
-export const PASSIVE_EVERY_MS = 5_000
-export const BURN_EVERY_MS = 10_000
+/** How often samples are told: signals of the last minute are stale after three times as long. */
+export const TOLD_EVERY_MS = 5_000
 /** Places of a table that are added up between two requests: well under a millisecond. */
 const SLOTS_AT_ONCE = 32_768
 /** So many requests sent within so long, and none of them ended: the log is silent, and nothing is known. */
@@ -58,8 +57,7 @@ export class Measure {
   readonly #burn: BurnRates
   readonly #business: BusinessOutcomes
   readonly #parts: MeasureParts
-  #passiveAt = 0
-  #burnAt = 0
+  #toldAt = 0
   /** Requests sent since the last entry, and when the first of them was. */
   #sent = 0
   #sentSince = 0
@@ -80,7 +78,7 @@ export class Measure {
     metrics.read('hubward_measured_bytes', () => [[[], this.#cells.store.size.bytes]])
     metrics.read('hubward_decisions_unjoined_total', () => [[[], this.#ring.overwritten]])
     metrics.read('hubward_slo_burn_ratio', () =>
-      this.#burn.readings(Math.max(parts.now, this.#burnAt)).map(({ class: name, site, signal, value }) => {
+      this.#burn.readings(Math.max(parts.now, this.#toldAt)).map(({ class: name, site, signal, value }) => {
         return [[name, site, signal], value] as const
       }),
     )
@@ -124,16 +122,9 @@ export class Measure {
     this.#cells.store.roll(now)
     this.#cells.store.work(SLOTS_AT_ONCE)
     if (this.heardAt === null || (this.#sent >= SILENT_DECISIONS && now - this.#sentSince > SILENT_MS)) return []
-    const samples: Sample[] = []
-    if (now - this.#passiveAt >= PASSIVE_EVERY_MS) {
-      this.#passiveAt = now
-      samples.push(...this.#passive.samples(now))
-    }
-    if (now - this.#burnAt >= BURN_EVERY_MS) {
-      this.#burnAt = now
-      samples.push(...this.#burn.samples(now))
-    }
-    return samples
+    if (now - this.#toldAt < TOLD_EVERY_MS) return []
+    this.#toldAt = now
+    return [...this.#passive.samples(now), ...this.#burn.samples(now)]
   }
 
   /** Answers a question. */

@@ -16,7 +16,7 @@ const row = (
 
 /** Told every five seconds; three in a row that do not come are silence. */
 const PASSIVE = { staleAfterMs: 15_000 } as const
-/** Told every ten seconds, of windows that are far longer. An answer below 100 events is none. */
+/** Told as often, of windows that are far longer. An answer below 100 events is none. */
 const BURNT = { staleAfterMs: 60_000, countMin: 100, byClass: true } as const
 
 /**

@@ -5,7 +5,7 @@ import { isStale } from '../engine/columns.ts'
 import type { EngineSnapshot } from '../engine/programs.ts'
 import type { Log } from '../log.ts'
 import { BURN_SIGNALS } from '../measure/burn.ts'
-import { Measure, type MeasureParts, PASSIVE_EVERY_MS } from '../measure/measure.ts'
+import { Measure, type MeasureParts, TOLD_EVERY_MS } from '../measure/measure.ts'
 import { PASSIVE_SIGNALS, PASSIVE_SOURCE } from '../measure/passive.ts'
 import { readMeasureState, writeMeasureState } from '../measure/state-file.ts'
 import type { Metrics } from '../metrics.ts'
@@ -122,7 +122,7 @@ export function openMeasure(parts: OpenMeasureParts): OpenMeasure {
         version: '',
         nonce: '',
       },
-      ...{ intervalMs: PASSIVE_EVERY_MS, lastAcceptedAt: measure.heardAt, lastRefusedAt: null, refusal: [] },
+      ...{ intervalMs: TOLD_EVERY_MS, lastAcceptedAt: measure.heardAt, lastRefusedAt: null, refusal: [] },
       ...{ failuresInARow: 0, delivers: [...PASSIVE_SIGNALS, ...BURN_SIGNALS], covers: [] },
     }),
     close: async () => {
