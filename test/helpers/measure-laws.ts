@@ -99,10 +99,10 @@ export const measureLaws = (t: Test): void => {
     for (let n = 0; n < 1_000; n++) {
       ring.add(decision(idAt(T0 + n, n), { at: T0 + n }), facts({ tenant: `t${n % 7}` }), n % 2 === 0 ? n : undefined)
       if (n % 10 === 0 && !ring.join(ring.find(idAt(T0 + n, n)))) wrong.push(n)
-      for (const of of [n, n - 1, n - 49]) {
-        if (of < 0) continue
-        const { tenant, heldMs } = ring.at(ring.find(idAt(T0 + of, of)))
-        if (tenant !== `t${of % 7}` || heldMs !== (of % 2 === 0 ? of : undefined)) wrong.push(of)
+      for (const one of [n, n - 1, n - 49]) {
+        if (one < 0) continue
+        const { tenant, heldMs } = ring.at(ring.find(idAt(T0 + one, one)))
+        if (tenant !== `t${one % 7}` || heldMs !== (one % 2 === 0 ? one : undefined)) wrong.push(one)
       }
       if (n >= 50 && ring.find(idAt(T0 + n - 50, n - 50)) !== -1) wrong.push(n)
     }
