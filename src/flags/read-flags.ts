@@ -14,7 +14,7 @@ export interface ReadFlags {
 /** The most flags of one source. */
 export const FLAGS_MAX = 10_000
 
-const PROBLEMS_MAX = 200
+const PROBLEMS_MAX = 100
 const TEXTS_MAX = 1_000
 
 /**
@@ -44,6 +44,8 @@ class Reading {
   /** Where each key has been seen first. */
   readonly #places = new Map<string, () => Problem>()
   #metadata: Readonly<Record<string, Scalar>> = {}
+  #unplaced = 0
+  #isRefused = false
 
   take(text: Text): void {
     const report = this.#reporter(text)
@@ -63,11 +65,12 @@ class Reading {
   result(): ReadFlags {
     const problems = errorsFirst(this.problems)
     const told = problems.slice(0, PROBLEMS_MAX)
-    if (problems.length > told.length) {
-      const message = `${problems.length - told.length} more problems`
-      told.push({ code: 'flags/more', severity: 'warning', message })
+    const more = problems.length - told.length + this.#unplaced
+    if (more > 0) {
+      const severity = this.#isRefused ? 'error' : 'warning'
+      told.push({ code: 'flags/more', severity, message: `${more} more problems` })
     }
-    if (problems.some(({ severity }) => severity === 'error')) return { set: null, problems: told }
+    if (this.#isRefused || problems.some(({ severity }) => severity === 'error')) return { set: null, problems: told }
     return { set: { flags: Object.fromEntries(this.#flags), metadata: this.#metadata }, problems: told }
   }
 
@@ -75,6 +78,10 @@ class Reading {
     return (path, finding) => {
       // Places are looked up one by one: what is not shown is only counted.
       if (this.problems.length < PROBLEMS_MAX * 2) this.problems.push(text.problemAt(path, finding))
+      else {
+        this.#unplaced += 1
+        this.#isRefused ||= finding.severity !== 'warning'
+      }
     }
   }
 

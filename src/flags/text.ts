@@ -1,6 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml'
 import type { Problem } from '../model/problem.ts'
-import { plainJson } from './json-text.ts'
+import { jsonOffset, plainJson } from './json-text.ts'
 import type { FlagProblemCode } from './problems.ts'
 
 /** A text with definitions, and the path that problems name. */
@@ -35,6 +35,9 @@ export interface Text {
 /** The largest text that is read, in bytes. */
 export const TEXT_BYTES_MAX = 4_194_304
 
+/** YAML takes seconds for a mebibyte. */
+const YAML_BYTES_MAX = 1_048_576
+
 const ALIASES_MAX = 100
 const PROBLEMS_MAX = 20
 /** How deep values may nest in one another, variants and all. */
@@ -48,19 +51,18 @@ export function readText(file: FlagFile): { readonly text: Text | null; readonly
     return none(file, { code: 'flags/too-large', message, remedy: 'split the flags over several files or sources' })
   }
   const json = plainJson(file.text)
+  if (json === undefined && bytes > YAML_BYTES_MAX) {
+    const message = `the text has ${bytes} bytes and is no JSON; of YAML, ${YAML_BYTES_MAX} are allowed`
+    return none(file, { code: 'flags/too-large', message, remedy: 'split the flags over several files, or write JSON' })
+  }
   if (json === undefined) return readYaml(file)
   if (isDeep(json.value)) return none(file, TOO_DEEP)
-  let places: Text['problemAt'] | undefined
-  return {
-    text: {
-      value: json.value,
-      problemAt: (path, one) => {
-        places ??= readYaml(file).text?.problemAt ?? ((_, finding) => problem(finding, { ...START, path: file.path }))
-        return places(path, one)
-      },
-    },
-    problems: [],
+  const problemAt: Text['problemAt'] = (path, finding) => {
+    const before = file.text.slice(0, jsonOffset(file.text, path, finding.want))
+    const line = before.split('\n').length
+    return problem(finding, { path: file.path, line, column: before.length - before.lastIndexOf('\n') })
   }
+  return { text: { value: json.value, problemAt }, problems: [] }
 }
 
 const TOO_DEEP: Finding = { code: 'flags/too-deep', message: 'nested too deeply', remedy: 'write it flatter' }
@@ -84,7 +86,8 @@ function readYaml(file: FlagFile): { readonly text: Text | null; readonly proble
     const message = doc === undefined ? 'the text is empty' : 'the text holds several documents'
     return none(file, { code: 'flags/syntax', message, remedy: 'write one map with the field "flags"' })
   }
-  const problems = [...syntaxFindings(doc), ...nodeFindings(doc, (offset) => lines.linePos(offset).line)]
+  const syntax = syntaxFindings(doc)
+  const problems = (syntax.length > 0 ? syntax : nodeFindings(doc, (offset) => lines.linePos(offset).line))
     .slice(0, PROBLEMS_MAX)
     .map(([offset, finding]) => problem(finding, at(offset)))
   if (problems.length > 0) return { text: null, problems }
@@ -123,7 +126,9 @@ function parsed(text: string, lineCounter: LineCounter): Document[] {
   return Array.isArray(documents) ? (documents as Document[]) : []
 }
 
-const syntaxFindings = (doc: Document): [number, Finding][] => {
+function syntaxFindings(doc: Document): [number, Finding][] {
+  // The parser tells the end of its stack as one error at each of the levels that it is in.
+  if (doc.errors.some(({ message }) => message.startsWith('Maximum call stack'))) return [[0, TOO_DEEP]]
   const byPlace = new Map(doc.errors.map(({ pos, message }) => [`${pos[0]}:${message}`, [pos[0], message] as const]))
   return [...byPlace.values()].map(([offset, message]) => [offset, { code: 'flags/syntax', message }])
 }
