@@ -386,6 +386,14 @@ t.test('rollouts are judged', async (t) => {
     t.notOk(judged(['ten', 'all']).ok, 'it went on')
     t.notOk(judged(['ten', 'all', 'finished'], { unitsMax: 299 }).ok)
     t.ok(judged(['ten', 'all', 'finished'], { unitsMax: 300 }).ok)
+    const back = { bad: [{ ...turn('rolled-back', 'ten', 3_000, 9), cause: 'error: 4 of 9 (E = 200)' }] }
+    t.match(
+      judge({ what: '', turns: 'bad', to: ['rolled-back'] }, { seen: {}, arrived: {}, turns: back, began: 1_000 }),
+      {
+        ok: true,
+        seen: 'rolled-back after 2.0 s, 9 requests of the treatment; error: 4 of 9 (E = 200)',
+      },
+    )
     t.notOk(judge({ what: '', turns: 'other', to: [] }, { seen: {}, arrived: {}, turns }).ok, 'nothing is no turn')
   })
 
@@ -407,7 +415,7 @@ t.test('rollouts are judged', async (t) => {
 
   t.test('and told with both arms side by side', async (t) => {
     const seen: RolloutSeen = {
-      ...{ status: 'running', stage: 'ten', says: '', report: '' },
+      ...{ status: 'running', stage: 'ten', says: '' },
       arms: { control: { units: 900, errors: 1 }, treatment: { units: 100, errors: 0 } },
       criteria: [
         { metric: 'ttft.p95_ms', control: 180.4, treatment: 60.2, difference: -120.2, low: -140, high: -101.6 },
@@ -420,8 +428,8 @@ t.test('rollouts are judged', async (t) => {
       'requests             900        100',
       'errors                 1          0',
       'ttft.p95_ms       180 ms      60 ms     -120 ms  [-140 ms, -102 ms]',
-      'errors.ratio       0.1 %      0.0 %      -0.1 %     [-1.0 %, open]',
-      'outcome.tickets  nothing    nothing     nothing       [open, open]',
+      'errors.ratio       0.1 %      0.0 %      -0.1 %      [-1.0 %, open]',
+      'outcome.tickets  nothing    nothing     nothing        [open, open]',
     ])
   })
 })
@@ -442,13 +450,11 @@ t.test('what hubward says of rollouts and flags', async (t) => {
       res.statusCode = req.url === '/v1/rollouts/known' ? 200 : 404
       const arm = (units: number, bad: object) => ({ units, bad })
       const totals = { control: arm(90, { error: 1, timeout: 2 }), treatment: arm(10, {}) }
-      res.end(
-        JSON.stringify({ state: { status: 'held', says: 'waits', totals, criteria: [] }, stage: 'ten', report: null }),
-      )
+      res.end(JSON.stringify({ state: { status: 'held', says: 'waits', totals, criteria: [] }, stage: 'ten' }))
     })
     const url = await listening(t, server)
     t.strictSame(await rolloutSeen(url, 'known'), {
-      ...{ status: 'held', stage: 'ten', says: 'waits', report: '', criteria: [] },
+      ...{ status: 'held', stage: 'ten', says: 'waits', criteria: [] },
       arms: { control: { units: 90, errors: 3 }, treatment: { units: 10, errors: 0 } },
     })
     t.equal(await rolloutSeen(url, 'unknown'), undefined)
@@ -631,8 +637,7 @@ t.test('a performance', async (t) => {
         return {
           status: at === 'all' ? 'finished' : 'running',
           stage: at,
-          says: '',
-          report: 'it won',
+          says: 'it won',
           arms,
           criteria: [],
         }
@@ -661,7 +666,7 @@ t.test('a performance', async (t) => {
       expect: [
         { what: 'turned', turns: 'wins', to: ['finished'] },
         { what: 'before', all: 'steady', before: 'won', match: { status: 200 } },
-        { what: 'after', all: 'after', match: { arm: '' } },
+        { what: 'after', all: 'after', match: { policy: '' } },
       ],
     })
     t.strictSame(

@@ -20,8 +20,6 @@ export interface Match {
   readonly retryAfter?: boolean
   /** The policy version by which it was decided. */
   readonly policy?: string
-  /** The arm of a rollout; `''` for none. */
-  readonly arm?: string
 }
 
 /** A plant as it really is, whatever its meters say. */
@@ -49,10 +47,8 @@ export interface Turn {
 export interface RolloutSeen {
   readonly status: string
   readonly stage: string
-  /** Why it stands as it does. */
+  /** Why it stands as it does; of a finished one what came of it, in one sentence. */
   readonly says: string
-  /** What came of it, in one sentence. */
-  readonly report: string
   readonly arms: Readonly<Record<'control' | 'treatment', { readonly units: number; readonly errors: number }>>
   readonly criteria: readonly {
     readonly metric: string

@@ -33,8 +33,7 @@ export const matches = (seen: ChatSeen, match: Match): boolean =>
   fits(seen.hubward.model ?? '', match.told) &&
   fits(seen.type, match.type) &&
   fits((seen.retryAfterS ?? 0) >= 1, match.retryAfter) &&
-  fits(seen.hubward.policy ?? '', match.policy) &&
-  fits(seen.hubward.arm ?? '', match.arm)
+  fits(seen.hubward.policy ?? '', match.policy)
 
 const fits = <T>(value: T, wanted: T | readonly T[] | undefined): boolean =>
   wanted === undefined || (Array.isArray(wanted) ? wanted.includes(value) : value === wanted)
@@ -61,7 +60,6 @@ export const asked = (match: Match): string =>
       if (field === 'retryAfter') return value === true ? 'Retry-After' : 'no Retry-After'
       if (field === 'told') return `told ${value}`
       if (field === 'error' && value === '') return 'no error'
-      if (field === 'arm' && value === '') return 'of no arm'
       const text = Array.isArray(value) ? value.join(' or ') : String(value)
       return field === 'status' || field === 'site' ? text : `${field} ${text}`
     })
@@ -159,11 +157,13 @@ const turnsRow = (
   const start = from === undefined ? began : (moments[from] ?? Infinity)
   const names = taken.map((turn) => `${turnName(turn)} after ${((turn.at - start) / 1_000).toFixed(1)} s`)
   const units = last === undefined ? '' : `, ${last.treatmentUnits} requests of the treatment`
+  // What a finished one has shown is a long sentence of its own.
+  const why = last === undefined || last.to === 'finished' ? '' : `; ${last.cause}`
   const isTurned = taken.map(turnName).join() === to.join()
   return {
     what,
     expected: `${to.join(', ')}${unitsMax === undefined ? '' : ` by at most ${unitsMax} requests of the treatment`}`,
-    seen: names.length === 0 ? 'the journal has nothing of it' : `${names.join(', ')}${units}`,
+    seen: names.length === 0 ? 'the journal has nothing of it' : `${names.join(', ')}${units}${why}`,
     ok: isTurned && last !== undefined && last.treatmentUnits <= (unitsMax ?? Infinity),
   }
 }

@@ -69,12 +69,12 @@ export const awaitLayers = async (
   })
 }
 
-/** Tells both arms side by side, and what came of them in one sentence. */
+/** Tells both arms side by side, and what the judge made of them. */
 export const tellArms = async (rollout: string, { stage, story }: Props): Promise<void> => {
   const seen = await stage.rollout?.(rollout)
   if (seen === undefined) return story.say(`hubward knows of no rollout ${rollout}`)
   for (const line of armsTable(seen)) story.say(line)
-  if (seen.report !== '') story.say(seen.report)
+  story.say(seen.says)
 }
 
 /** Both arms of a rollout: how many, how many errors, and each metric with the difference and its bounds. */

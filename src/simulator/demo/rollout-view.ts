@@ -14,7 +14,6 @@ interface RolloutAnswer {
     readonly criteria: RolloutSeen['criteria']
   }
   readonly stage: string
-  readonly report: string | null
 }
 
 /** How a rollout stands, by hubward's admin port; undefined where it knows of none, or does not answer. */
@@ -23,14 +22,14 @@ export const rolloutSeen = async (url: string, name: string): Promise<RolloutSee
     () => undefined,
   )
   if (answer?.status !== 200) return undefined
-  const { state, stage, report } = (await answer.json()) as RolloutAnswer
+  const { state, stage } = (await answer.json()) as RolloutAnswer
   const { status, says, totals, criteria } = state
   const armOf = ({ units, bad }: RolloutAnswer['state']['totals']['control']) => ({
     units,
     errors: (bad.error ?? 0) + (bad.timeout ?? 0),
   })
   const arms = { control: armOf(totals.control), treatment: armOf(totals.treatment) }
-  return { status, stage, says, report: report ?? '', arms, criteria }
+  return { status, stage, says, arms, criteria }
 }
 
 /** The layers of a dry decision on a request of a class: the one that wins first, then those that it shadows. */

@@ -93,7 +93,7 @@ export const openLoop = (
       })
       under.add(one)
     }
-    cancel = clock.after(due - clock.now(), tick)
+    cancel = clock.after(Math.max(0, due - clock.now()), tick)
   }
   tick()
   return {
