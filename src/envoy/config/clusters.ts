@@ -69,6 +69,12 @@ const httpOptions = (protocol: EnvoyObject, common: EnvoyObject = {}): EnvoyObje
 })
 
 /**
+ * Envoy keeps about this much for a stream that hubward does not read, besides the message that passes it. Left to
+ * itself it keeps sixteen times as much: the log of a hung hubward, once for each worker.
+ */
+const STREAM_BYTES = 1_048_576
+
+/**
  * The cluster that hubward is. Envoy ends every ext_proc stream with RST_STREAM and Node answers about 1,000 of those on
  * one connection with GOAWAY, so a connection is given 800. A hung hubward costs every request the whole
  * message_timeout; an active health check with no panic brings that down to about a millisecond.
@@ -94,7 +100,7 @@ export function sidecarCluster(options: EnvoyOptions): EnvoyObject {
       },
     ],
     ...httpOptions(
-      { http2_protocol_options: keepAlive },
+      { http2_protocol_options: { ...keepAlive, initial_stream_window_size: STREAM_BYTES } },
       { common_http_protocol_options: { max_requests_per_connection: 800 } },
     ),
     ...(options.sidecarTls === undefined ? {} : { transport_socket: sidecarTls(options.sidecarTls) }),
