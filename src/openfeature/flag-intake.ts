@@ -57,6 +57,9 @@ export class FlagIntake {
   #refused: { readonly version: string; readonly problems: readonly Problem[] } | undefined
   #last: 'unknown' | 'accepted' | 'refused' = 'unknown'
   #touchedAt = 0
+  /** Whether it was told that the source fails. */
+  #isTold = false
+  #taking: Promise<void> = Promise.resolve()
 
   constructor(source: FlagSourceBase, where: string, format: FlagFormat, edges: IntakeEdges, intervalMs: number) {
     const { name, kind, owner } = source
@@ -90,8 +93,13 @@ export class FlagIntake {
     return this.#status.lastAcceptedAt !== null
   }
 
-  /** Takes what an attempt brought, unless the attempt has been given up meanwhile. Never rejects. */
-  async take(files: readonly FlagText[], signal: AbortSignal): Promise<void> {
+  /** Takes what an attempt brought, unless the attempt has been given up meanwhile; one set after another. Never rejects. */
+  take(files: readonly FlagText[], signal: AbortSignal): Promise<void> {
+    this.#taking = this.#taking.then(() => (signal.aborted ? undefined : this.#take(files, signal)))
+    return this.#taking
+  }
+
+  async #take(files: readonly FlagText[], signal: AbortSignal): Promise<void> {
     const version = versionOf(files)
     if (version === this.#inForce) {
       this.#last = 'accepted'
@@ -153,7 +161,9 @@ export class FlagIntake {
   failed(problems: readonly Problem[]): void {
     const failuresInARow = this.#status.failuresInARow + 1
     this.#status = { ...this.#status, lastRefusedAt: this.#edges.now(), refusal: problems, failuresInARow }
-    if (failuresInARow === 1) this.#edges.turned?.(this.#status, true)
+    if (this.#isTold || this.#refused?.problems === problems) return
+    this.#isTold = true
+    this.#edges.turned?.(this.#status, true)
   }
 
   /** Has what was refused read again when it comes next: what it lacked may be there by now. */
@@ -245,6 +255,8 @@ export class FlagIntake {
   #fresh(): void {
     if (this.#status.failuresInARow === 0) return
     this.#status = { ...this.#status, refusal: [], failuresInARow: 0 }
+    if (!this.#isTold) return
+    this.#isTold = false
     this.#edges.turned?.(this.#status, false)
   }
 

@@ -36,7 +36,7 @@ export type ReaderAnswer =
   | { readonly answer: 'end'; readonly metadata: FlagSet['metadata'] | null; readonly problems: readonly Problem[] }
 
 /** A set of many thousand flags is read within seconds; what takes longer was written to take long. */
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = 15_000
 const HEAP_MB_MAX = 512
 
 /**
@@ -79,8 +79,6 @@ export function flagReader(timeoutMs = TIMEOUT_MS): FlagReader {
     return promise.finally(() => {
       clearTimeout(deadline)
       asked.off('message', take).off('error', failed).off('exit', gone)
-      // An error that nobody hears would end the process.
-      asked.on('error', () => {})
     })
   }
 
@@ -100,6 +98,8 @@ export function flagReader(timeoutMs = TIMEOUT_MS): FlagReader {
 
 const started = (url: URL): Worker => {
   const worker = new Worker(url, { resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX } })
+  // An error that nobody hears would end the process.
+  worker.on('error', () => {})
   worker.unref()
   return worker
 }

@@ -2,7 +2,7 @@ import type { SourceStatus } from '../model/source.ts'
 import { fileAttempt, watchFlags } from './file-flags.ts'
 import { FlagIntake, type FlagSourceBase, type IntakeEdges } from './flag-intake.ts'
 import { type FlagLoop, flagLoop } from './flag-loop.ts'
-import { flagReader } from './flag-reader.ts'
+import { type FlagReader, flagReader } from './flag-reader.ts'
 import { httpAsker, type NetworkAccess, shownAddress } from './http-ask.ts'
 import type { FlagAccess, FlagSourceConfig } from './kinds.ts'
 import { type FlagAttempt, httpAttempt, ofrepAttempt } from './remote-flags.ts'
@@ -10,6 +10,8 @@ import { syncAttempt, syncTarget } from './sync-flags.ts'
 
 /** What the sources are handed. */
 export interface FlagSourcesEdges extends Omit<IntakeEdges, 'reader' | 'keptFile'> {
+  /** Whose end is the giver's own business; absent: one for these sources. */
+  readonly reader?: FlagReader
   readonly keptFile: (name: string) => string | null
   /** Headers and certificates of an access, read anew each time. */
   readonly access: (access: FlagAccess) => NetworkAccess
@@ -40,7 +42,7 @@ interface Opened {
 
 /** The sources of a configuration, not yet started. */
 export function openFlagSources(configs: readonly FlagSourceConfig[], edges: FlagSourcesEdges): FlagSources {
-  const reader = flagReader()
+  const reader = edges.reader ?? flagReader()
   const opened = configs.map((config) =>
     opener(config, { ...edges, reader, keptFile: edges.keptFile(config.name) }, edges),
   )
@@ -63,7 +65,7 @@ export function openFlagSources(configs: readonly FlagSourceConfig[], edges: Fla
     },
     stop: async () => {
       await Promise.all(opened.map(({ loop, close }) => Promise.all([loop.stop(), close()])))
-      await reader.end()
+      if (edges.reader === undefined) await reader.end()
     },
   }
 }

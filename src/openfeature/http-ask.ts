@@ -39,8 +39,8 @@ export interface HttpAsker {
   readonly close: () => Promise<void>
 }
 
-/** The largest set that is read. A thousand flags with targeting are about one megabyte. */
-export const FLAGS_BYTES_MAX = 8 * 1024 * 1024
+/** The largest set that is read, as src/flags has it for one text. A thousand flags with targeting are less than one megabyte. */
+export const FLAGS_BYTES_MAX = 4 * 1024 * 1024
 
 const CONNECT_MS_MAX = 5_000
 /** What is sent back to the server as it was: nobody writes longer ones. */

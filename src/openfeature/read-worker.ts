@@ -8,8 +8,8 @@ import { staticDefinition } from './static-flags.ts'
 
 /** How many flags go over at once. */
 const FLAGS_AT_ONCE = 50
-/** Far deeper than targeting is written, and far from where recursion ends. */
-const DEPTH_MAX = 100
+/** Far deeper than targeting is written. */
+const DEPTH_MAX = 200
 
 let rest: (readonly [FlagKey, Flag])[] = []
 let end: ReaderAnswer = { answer: 'end', metadata: null, problems: [] }
@@ -30,14 +30,13 @@ function verdict(files: readonly FlagText[], isAnswer: boolean): FlagVerdict {
     const problems = read.flatMap((one) => one.problems)
     const texts = read.flatMap(({ file }) => file ?? [])
     if (texts.length < files.length) return { set: null, problems }
-    const { set, problems: more } = readFlagFiles(texts)
-    if (set !== null && isDeep(set)) {
-      const message = `values nest deeper than ${DEPTH_MAX} levels`
-      return {
-        set: null,
-        problems: [flagSourceProblem('flag-source/too-deep', message, { remedy: 'write them flatter' })],
-      }
+    const deep = texts.find(({ text }) => isDeep(text))
+    if (deep !== undefined) {
+      const message = `brackets nest deeper than ${DEPTH_MAX} levels`
+      const more = { path: deep.path, remedy: 'write it flatter' }
+      return { set: null, problems: [flagSourceProblem('flag-source/too-deep', message, more)] }
     }
+    const { set, problems: more } = readFlagFiles(texts)
     return { set, problems: [...problems, ...more] }
   } catch (error) {
     const message = `the set could not be read to its end: ${String((error as Error).message).slice(0, 200)}`
@@ -46,12 +45,16 @@ function verdict(files: readonly FlagText[], isAnswer: boolean): FlagVerdict {
   }
 }
 
-// Without recursion: it is there to tell what recursion could not bear.
-function isDeep(set: object): boolean {
-  let level: object[] = [set]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > DEPTH_MAX) return true
-    level = level.flatMap((one) => Object.values(one).filter((value) => typeof value === 'object' && value !== null))
+// Before anything is read: what is to be told of such texts takes a reader of YAML longer than all the rest. Brackets in
+// a text of YAML without quotes count too, and are closed again wherever somebody means them.
+function isDeep(text: string): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x5b || code === 0x7b) {
+      depth += 1
+      if (depth > DEPTH_MAX) return true
+    } else if (code === 0x5d || code === 0x7d) depth -= 1
   }
   return false
 }

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { accessHeaders, accessTls } from '../../src/feeds/credentials.ts'
 import { createFlagCompiler } from '../../src/flags/compile-flag.ts'
 import type { Change } from '../../src/model/change.ts'
+import { flagReader } from '../../src/openfeature/flag-reader.ts'
 import { type FlagSourcesEdges, openFlagSources } from '../../src/openfeature/flag-sources.ts'
 import type { FlagSourceConfig } from '../../src/openfeature/kinds.ts'
 
@@ -33,6 +34,9 @@ export const REMOTE = {
   backoffMs: { min: 10, max: 40 },
 } as const
 
+/** One reader for all: it starts a worker, which takes its time and holds up no end. */
+const reader = flagReader()
+
 /** A source that runs, the changes that it made, and a way to wait for one. */
 export const openedSource = (t: Test, config: FlagSourceConfig, over: Partial<FlagSourcesEdges> = {}) => {
   const changes: FlagChange[] = []
@@ -54,6 +58,7 @@ export const openedSource = (t: Test, config: FlagSourceConfig, over: Partial<Fl
     },
     access: (access) => ({ headers: () => accessHeaders(access), tls: () => accessTls(access) }),
     draw: () => () => 0.5,
+    reader,
     ...over,
   })
   let isStopped = false
@@ -64,9 +69,17 @@ export const openedSource = (t: Test, config: FlagSourceConfig, over: Partial<Fl
   }
   t.teardown(stop)
   const when = (is: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      // Not all of it makes a change: statuses are looked at. Who waits for ever is told what there was instead.
+      const again = setInterval(() => look(), 5)
+      const late = setTimeout(() => {
+        clearInterval(again)
+        reject(new Error(`it did not come: ${JSON.stringify([sources.statuses(), changes]).slice(0, 2_000)}`))
+      }, 20_000)
       const look = (): void => {
         if (!is()) return
+        clearInterval(again)
+        clearTimeout(late)
         waiting.delete(look)
         resolve()
       }
