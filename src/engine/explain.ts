@@ -171,12 +171,12 @@ export const forecastText = ({ at, errorMs, waitsFor, target }: Forecast, now: E
 
 /** What a flag had to say in one phrase: `The incident flag drain-ams-chat gave "frankfurt" and had its say`. */
 export const layerText = ({ layer, flag, variant, shadowed, error, stale }: LayerTrace): string => {
-  const gave = variant === '' ? 'gave nothing' : `gave "${variant}"`
-  const came =
+  const gave = variant === '' ? 'said nothing' : `gave "${variant}"`
+  const then =
     shadowed === true ? ', and a stronger one spoke before it' : error === undefined ? ', and had its say' : ''
-  const failed = error === undefined ? '' : `, which came to nothing: ${error}`
+  const why = error === undefined ? '' : variant === '' ? `: ${error}` : `, which came to nothing: ${error}`
   const old = stale === true ? '; its source has been silent for too long' : ''
-  return `The ${layer} flag ${flag} ${gave}${failed}${came}${old}`
+  return `The ${layer} flag ${flag} ${gave}${why}${then}${old}`
 }
 
 /** Which arm a request is in, of which rollout, and whether a tester put it there. */

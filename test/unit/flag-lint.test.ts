@@ -1,11 +1,26 @@
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { CASE_ENGINE } from '../../src/cli/case-engine.ts'
+import { documentsIn } from '../../src/cli/documents-in.ts'
+import { runCase } from '../../src/documents/cases.ts'
+import { readDocuments } from '../../src/documents/read.ts'
+import { armText, layerText } from '../../src/engine/explain.ts'
+import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
+import { ENVOY_OPTIONS_DEFAULT } from '../../src/envoy/config/options.ts'
 import { FLAG_FINDINGS, type FlagFindingCode } from '../../src/flags/findings.ts'
 import { lintChange } from '../../src/flags/lint-change.ts'
 import { lintFlags } from '../../src/flags/lint-flags.ts'
 import type { Json } from '../../src/model/flag.ts'
+import { HEADERS } from '../../src/model/headers.ts'
 import { problemText } from '../../src/model/problem.ts'
+import { FORCE_LIFE_MAX_MS, issueForce, verifyForce } from '../../src/request/force.ts'
+import { issueHop, verifyHop } from '../../src/request/hop.ts'
+import { macOf, signingKeys } from '../../src/request/signing-keys.ts'
 import { DOCUMENTS, FOUND, flagOf, GOOD, NOW, setOf } from '../helpers/lint-cases.ts'
+import { codesOf, NOW as REQUEST_NOW, read } from '../helpers/requests.ts'
+
+const EXAMPLES = documentsIn(join(import.meta.dirname, '../../envoy/examples/documents')).set!
 
 t.test('every flag that something is to be said of is told by its code, with a place and a way out', async (t) => {
   for (const { what, code, flags, at, says, context } of FOUND) {
@@ -90,28 +105,201 @@ t.test('two arms move nobody for nothing, whatever their shares become', async (
   )
 })
 
+t.test('arms are found to move exactly where a count of all buckets finds somebody who moved for nothing', async () => {
+  const weights = fc
+    .array(fc.integer({ min: 0, max: 6 }), { minLength: 2, maxLength: 4 })
+    .filter((all) => all.some(Boolean))
+  const total = (all: readonly number[]): number => all.reduce((sum, one) => sum + one, 0)
+  // Buckets as many as both totals divide: each lies in one arm before and in one after.
+  const armsOf = (all: readonly number[], buckets: number): number[] =>
+    all.flatMap((weight, arm) => Array.from({ length: (weight * buckets) / total(all) }, () => arm))
+  fc.assert(
+    fc.property(weights, weights, (before, after) => {
+      const buckets = total(before) * total(after)
+      const [old, fresh] = [armsOf(before, buckets), armsOf(after, buckets)]
+      const needless = before.some((_, arm) => {
+        const [had, has] = [old, fresh].map((all) => all.filter((one) => one === arm).length) as [number, number]
+        const left = old.filter((one, bucket) => one === arm && fresh[bucket] !== arm).length
+        return left > Math.max(0, had - has)
+      })
+      const named = (all: readonly number[]) => all.map((weight, arm) => [`arm${arm}`, weight] as const)
+      return codes([named(before)], [named(after)]).length === (needless ? 1 : 0)
+    }),
+  )
+})
+
+const SECRET = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
+const KEYS = signingKeys([['k1', SECRET(1)]])
+const HOUR_MS = 3_600_000
+const forcedBy = (header: string, now = NOW, keys = KEYS) => verifyForce(keys, header, now)
+
+t.test("a tester's header forces what it was signed for, as long as it was signed for and no longer", async (t) => {
+  const header = issueForce(KEYS, { cohort: 'internal', arm: 'treatment' }, HOUR_MS, NOW)!
+  t.match(header, /^[\x21-\x7e]{1,512}$/)
+  t.strictSame(forcedBy(header), { cohort: 'internal', arm: 'treatment' })
+  t.strictSame(forcedBy(header, NOW + HOUR_MS), { cohort: 'internal', arm: 'treatment' })
+  t.equal(forcedBy(header, NOW + HOUR_MS + 1), undefined, 'it has ended')
+  t.ok(forcedBy(header, NOW - 60_000), 'a clock behind')
+  t.equal(forcedBy(header, NOW - 60_001), undefined, 'it has not begun')
+  t.ok(
+    forcedBy(
+      header,
+      NOW,
+      signingKeys([
+        ['k2', SECRET(2)],
+        ['k1', SECRET(1)],
+      ]),
+    ),
+    'an older key',
+  )
+  t.equal(forcedBy(header, NOW, signingKeys([['k1', SECRET(9)]])), undefined, 'another secret')
+  t.equal(forcedBy(header, NOW, signingKeys([['k2', SECRET(1)]])), undefined, 'a key that is gone')
+  t.strictSame(forcedBy(issueForce(KEYS, { arm: 'control' }, 1, NOW)!), { arm: 'control' })
+  t.ok(issueForce(KEYS, { arm: 'control' }, FORCE_LIFE_MAX_MS, NOW))
+})
+
+t.test("a tester's header is not made for nothing, for nobody or for longer than a day", async (t) => {
+  t.equal(issueForce(KEYS, {}, HOUR_MS, NOW), undefined)
+  t.equal(issueForce(KEYS, { cohort: 'In ternal' }, HOUR_MS, NOW), undefined)
+  t.equal(issueForce(KEYS, { arm: 'both' as 'control' }, HOUR_MS, NOW), undefined)
+  t.equal(issueForce(KEYS, { arm: 'control' }, FORCE_LIFE_MAX_MS + 1, NOW), undefined)
+  t.equal(issueForce(KEYS, { arm: 'control' }, 0, NOW), undefined)
+  t.equal(issueForce(signingKeys([]), { arm: 'control' }, HOUR_MS, NOW), undefined)
+  // Signed by our own key, and asking for more than anybody may have.
+  const signed = (payload: object): string => {
+    const text = `1.k1.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
+    return `${text}.${macOf(KEYS.secrets.get('k1')!, `hubward force\n${text}`)}`
+  }
+  t.ok(forcedBy(signed({ at: NOW, lifeMs: HOUR_MS, arm: 'control' })), 'the test signs as we do')
+  t.equal(forcedBy(signed({ at: NOW, lifeMs: FORCE_LIFE_MAX_MS + 1, arm: 'control' })), undefined)
+  t.equal(forcedBy(signed({ at: NOW, lifeMs: HOUR_MS, arm: 'both' })), undefined)
+  t.equal(forcedBy(signed({ at: NOW, lifeMs: 'long', arm: 'control' })), undefined)
+})
+
+t.test("a tester's header that is forged, of another kind or oversized forces nothing", async (t) => {
+  const header = issueForce(KEYS, { cohort: 'internal' }, HOUR_MS, NOW)!
+  for (let i = 0; i < header.length; i++) {
+    const forged = header.slice(0, i) + (header[i] === 'A' ? 'B' : 'A') + header.slice(i + 1)
+    if (forcedBy(forged) !== undefined) t.fail(`character ${i} changed is believed`)
+  }
+  const hop = issueHop(KEYS, { instance: 'a', decision: { id: '1', target: 'a/b', cluster: 'c', policy: null } }, NOW)!
+  for (const text of ['', '...', '1.k1..', hop, header.repeat(9), `${header}.`, `x${header}`])
+    t.equal(forcedBy(text), undefined, text.slice(0, 20))
+  t.equal(verifyHop(KEYS, header, 'b', NOW).verdict, 'invalid', 'nor is it a hop')
+})
+
 t.test(
-  'arms are found to move exactly where a count of all buckets finds somebody who moved for nothing',
-  async () => {
-    const weights = fc
-      .array(fc.integer({ min: 0, max: 6 }), { minLength: 2, maxLength: 4 })
-      .filter((all) => all.some(Boolean))
-    const total = (all: readonly number[]): number => all.reduce((sum, one) => sum + one, 0)
-    // Buckets as many as both totals divide: each lies in one arm before and in one after.
-    const armsOf = (all: readonly number[], buckets: number): number[] =>
-      all.flatMap((weight, arm) => Array.from({ length: (weight * buckets) / total(all) }, () => arm))
-    fc.assert(
-      fc.property(weights, weights, (before, after) => {
-        const buckets = total(before) * total(after)
-        const [old, fresh] = [armsOf(before, buckets), armsOf(after, buckets)]
-        const needless = before.some((_, arm) => {
-          const [had, has] = [old, fresh].map((all) => all.filter((one) => one === arm).length) as [number, number]
-          const left = old.filter((one, bucket) => one === arm && fresh[bucket] !== arm).length
-          return left > Math.max(0, had - has)
-        })
-        const named = (all: readonly number[]) => all.map((weight, arm) => [`arm${arm}`, weight] as const)
-        return codes([named(before)], [named(after)]).length === (needless ? 1 : 0)
-      }),
-    )
+  "facts have a tester's word where the keys are there and it holds; else it is counted and left out",
+  async (t) => {
+    const header = issueForce(KEYS, { cohort: 'internal' }, HOUR_MS, REQUEST_NOW)!
+    const said = (value: string, options = { forceKeys: KEYS }) =>
+      read({}, { headers: { [HEADERS.force]: value } }, options)
+    t.strictSame(said(header).facts.forced, { cohort: 'internal' })
+    t.strictSame(codesOf(said(header)), [])
+    t.notOk('forced' in said('1.k1.x.y').facts)
+    t.strictSame(codesOf(said('1.k1.x.y')), ['request/bad-force'])
+    for (const nothing of ['', '-']) t.strictSame(codesOf(said(nothing)), [])
+    const without = read({}, { headers: { [HEADERS.force]: header } })
+    t.notOk('forced' in without.facts, 'without keys nobody is believed')
+    t.strictSame(codesOf(without), [])
   },
 )
+
+t.test("Envoy lets a tester's header in where it was told to, and no site ever sees it", async (t) => {
+  const text = (force: boolean): string => JSON.stringify(envoyConfig(EXAMPLES, { ...ENVOY_OPTIONS_DEFAULT, force }))
+  t.notMatch(text(false), HEADERS.force, 'by default it goes the way of every header of ours')
+  const config = text(true)
+  t.match(config, `{"append":{"header":{"key":"${HEADERS.force}","value":"%REQ(carried-${HEADERS.force})%"}`)
+  t.match(config, /"header":"x-hubward-force","on_header_present":\{[^}]*\},"remove":true/)
+  t.match(config, /"disallow_expression":\{"regex":"[^"]*x-hubward-force/, 'nor does hubward set it')
+})
+
+t.test('cohorts, promises and whom policies let be experimented on have their normal form', async (t) => {
+  const head = 'apiVersion: hubward.dev/v1alpha1\n'
+  const policy = (more: string): string =>
+    `${head}kind: Policy\nmetadata: { name: near, version: 1 }\nspec: { class: chat${more} }\n`
+  const read = (...texts: string[]) => {
+    const { set, problems } = readDocuments([{ path: 'a.yaml', text: texts.join('---\n') }])
+    if (set === null) throw new Error(problems.map(problemText).join('\n'))
+    return set
+  }
+  const slo = 'slo: { objectivePct: 99.5, ttft: 500ms, response: 30s, locality: { objectivePct: 95, budget: 300ms } }'
+  const rest = [
+    `${head}kind: Site\nmetadata: { name: ams }\nspec: { jurisdictions: [EU], models: [{ name: m }] }\n`,
+    `${head}kind: WorkloadClass\nmetadata: { name: chat }\nspec: { whenHubwardIsDown: default, ${slo} }\n`,
+    `${head}kind: Cohort\nmetadata: { name: internal, owner: a@example.com }\nspec: { when: request.tier == "internal" }\n`,
+    `${head}kind: Policy\nmetadata: { name: own, version: 3 }\nspec: { class: chat, priority: -1 }\n`,
+  ]
+  const set = read(policy(', experiments: { cohorts: [internal, "*"] }, tenantOverrides: { acme: own@3 }'), ...rest)
+  t.strictSame(set.cohorts, [
+    { metadata: { name: 'internal', owner: 'a@example.com' }, when: 'request.tier == "internal"' },
+  ])
+  t.strictSame(set.classes[0]?.slo, {
+    ...{ objectivePct: 99.5, ttftMs: 500, responseMs: 30_000, windowMs: 30 * 86_400_000 },
+    locality: { objectivePct: 95, budgetMs: 300 },
+  })
+  const near = set.policies.find(({ metadata }) => metadata.name === 'near')!
+  t.strictSame(near.experiments, { cohorts: ['internal', '*'] })
+  t.strictSame(near.tenantOverrides, { acme: 'own@3' })
+  const hashes = ['', ', experiments: { cohorts: [internal] }', ', tenantOverrides: { acme: own@3 }'].map(
+    (more) => read(policy(more), ...rest).policies[0]!.hash,
+  )
+  t.equal(new Set([...hashes, near.hash]).size, 4, 'all of it is part of the hash')
+  const { problems } = readDocuments([
+    { path: 'a.yaml', text: [policy(', tenantOverrides: { acme: own@3 }'), ...rest].join('---\n') },
+  ])
+  t.strictSame(
+    problems.map(({ code }) => code),
+    [],
+    'a policy for single tenants needs no room among the others',
+  )
+  const alone = readDocuments([{ path: 'a.yaml', text: [policy(''), ...rest].join('---\n') }])
+  t.strictSame(
+    alone.problems.map(({ code }) => code),
+    ['policy/unreachable'],
+  )
+})
+
+t.test('a case that forces or gives what is not there says so', async (t) => {
+  const run = (given: object, when: object) =>
+    // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
+    runCase(EXAMPLES, CASE_ENGINE, { title: 'x', given: { ...given }, when: { class: 'training', ...when }, then: {} })
+      .failures
+  t.strictSame(run({}, { forced: { cohort: 'internal', arm: 'control' } }), [])
+  t.match(run({}, { forced: { cohort: 'internl' } }), [/no cohort is called "internl".*did you mean "internal"/])
+  t.match(run({}, { forced: { arm: 'both' } }), [/when\.forced\.arm has to be control or treatment/])
+  t.match(run({}, { forced: { cohrt: 'x' } }), [/when\.forced knows no "cohrt"; did you mean "cohort"/])
+  t.match(run({ flags: [] }, {}), [/given\.flags has to be a flagd definition/])
+  t.match(run({ flags: { 'a-b-c': { variants: { a: 1, b: 'x' } } } }, {}), [/^given\.flags: /])
+  const { readFlags: _, ...unable } = CASE_ENGINE
+  const { failures } = runCase(EXAMPLES, unable, {
+    ...{ title: 'x', given: { flags: {} }, when: { class: 'training' } },
+    // biome-ignore lint/suspicious/noThenProperty: the word of given, when, then
+    then: { arm: 'treatment', forced: true, layers: [{ layer: 'incident' }] },
+  })
+  t.match(failures, [
+    /flags cannot be read here/,
+    /arm is none, not treatment/,
+    /forced is false, not true/,
+    /layers has no \{"layer":"incident"\}; it has \[\]/,
+  ])
+})
+
+t.test('a decision tells in words what each flag said, and in which arm it is', async (t) => {
+  const flag = { layer: 'incident', flag: 'hold-chat-while-cooling' } as const
+  t.equal(
+    layerText({ ...flag, variant: 'hold' }),
+    'The incident flag hold-chat-while-cooling gave "hold", and had its say',
+  )
+  t.match(layerText({ ...flag, variant: 'hold', shadowed: true }), /and a stronger one spoke before it$/)
+  t.match(layerText({ ...flag, variant: '', error: 'PARSE_ERROR' }), /said nothing: PARSE_ERROR$/)
+  t.match(layerText({ ...flag, variant: 'hold', stale: true }), /; its source has been silent for too long$/)
+  t.equal(
+    armText({ arm: 'treatment', rollout: 'frankfurt-first' }),
+    'It is in the treatment arm of the rollout frankfurt-first',
+  )
+  t.match(
+    armText({ arm: 'control', forced: true }),
+    /control arm, because a tester forced it, so nothing of it is measured/,
+  )
+})
