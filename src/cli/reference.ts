@@ -15,6 +15,8 @@ import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
 import { FEED_KINDS } from '../feeds/table.ts'
 import { unitsFor } from '../feeds/units.ts'
 import { XIDS } from '../feeds/xids.ts'
+import { FLAG_FINDINGS } from '../flags/findings.ts'
+import { FLAG_PROBLEMS } from '../flags/problems.ts'
 import { METRICS } from '../metrics/table.ts'
 import { FACT_NAMES, NEED_FACTS } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
@@ -160,6 +162,9 @@ export const PAGES: Readonly<Record<string, () => string>> = {
         ]),
       ),
       'A client sets its headers, query, path, method and body as it likes. Class, tenant, tier and residency are only read from what it can not set: `jwt` (claims that Envoy has verified), `attribute`, `context`, `network`, `geo`, `value`, a `path`, or a header that is `trusted` and comes from a trusted peer.',
+      '## Facts of your own',
+      'Any other name under `facts` is a fact of your own: conditions, cohorts and flags read it as `request.name`, and as `name` in the context of a flag. One is known to measurement: `promptType`, what kind of prompt a request has, by which durations, tokens and errors are split. Its values come from a list, so that a client can not make up new ones:',
+      '```yaml\nfacts:\n  promptType:\n    - { from: header, name: x-prompt-type, allow: [chat, summary, code, retrieval] }\n    - { from: path, prefix: /v1/embeddings, value: embedding }\n    - { from: value, value: other }\n```',
       'What may be wrong with what a request brings, as `hubward_facts_problems_total` counts it:',
       words(FACT_PROBLEMS, ['code', 'meaning']),
     ),
@@ -180,7 +185,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       '## steps',
       'Each step may say `after` (a duration that goes by), `given`, `when` and `then`; what it does not say stays as it was. Ten minutes go by in steps of a second or less, with samples in each; hours in larger ones, until their last five minutes.',
       '## What is assumed',
-      'A signal that some policy or Readiness document limits is on the good side of the strictest of them. A site stands idle: all of its power budget is headroom, and its coolant has all of its margin, until meters (`power.draw_mw`, `cooling.supply_c`, …) or the case say otherwise. Of headroom in megawatts and in percent the case says one, and the other follows from the budget. `envoy/examples/documents/tests-placement.yaml` has a case for each rule of placement.',
+      'A signal that some policy, Readiness document or overlay of a flag limits is on the good side of the strictest of them. A site stands idle: all of its power budget is headroom, and its coolant has all of its margin, until meters (`power.draw_mw`, `cooling.supply_c`, …) or the case say otherwise. Of headroom in megawatts and in percent the case says one, and the other follows from the budget. `envoy/examples/documents/tests-placement.yaml` has a case for each rule of placement.',
     ),
   configuration: () =>
     page(
@@ -292,7 +297,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   headers: () =>
     page(
       'Headers',
-      'The headers that hubward speaks in. What of them a client sends is removed before a route is chosen, but for the signed session token and what a job needs.',
+      "The headers that hubward speaks in. What of them a client sends is removed before a route is chosen, but for the signed session token, what a job needs and, where Envoy was told to let it in, a tester's signed word.",
       words(HEADERS, ['for', 'header']),
     ),
   commands: () =>
@@ -318,7 +323,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   problems: () =>
     page(
       'Problems',
-      'Every code that documents, configuration, feeds and sources of flags can give.',
+      'Every code that documents, configuration, feeds, flags and their sources can give.',
       '## Documents',
       words(DOCUMENT_PROBLEMS, ['code', 'meaning']),
       '## Configuration',
@@ -327,6 +332,14 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       words(FEED_PROBLEMS, ['code', 'meaning']),
       '## Sources of flags',
       words(FLAG_SOURCE_PROBLEMS, ['code', 'meaning']),
+      '## Flags',
+      'What reading a definition can find.',
+      words(FLAG_PROBLEMS, ['code', 'meaning']),
+      'What is found in flags that have a layer, when a set is taken and by `hubward validate --flags`. Errors refuse the set.',
+      table(
+        ['code', 'severity', 'meaning'],
+        Object.entries(FLAG_FINDINGS).map(([code, { severity, says }]) => [`\`${code}\``, severity, says]),
+      ),
     ),
   openfeature: () =>
     page(
