@@ -93,7 +93,7 @@ export class Connection {
 
   /** Reads what came, and answers it at once. */
   read(chunk: Buffer): void {
-    if (!this.#isOpen) return
+    if (!this.#isOpen || chunk.length === 0) return
     this.life.wasRead = true
     this.#isReading = true
     try {
@@ -153,10 +153,10 @@ export class Connection {
 
   /** Compares the client's preface as it comes; gives where the first frame begins, or -1 where it has not come. */
   #preface(chunk: Buffer): number {
+    if (this.#prefaceAt === 0) this.#greet()
     const part = Math.min(PREFACE.length - this.#prefaceAt, chunk.length)
     if (PREFACE.compare(chunk, 0, part, this.#prefaceAt, this.#prefaceAt + part) !== 0)
       throw new ConnectionError(ERROR.protocol, 'this is no HTTP/2 with prior knowledge')
-    if (this.#prefaceAt === 0) this.#greet()
     this.#prefaceAt += part
     return this.#prefaceAt === PREFACE.length ? part : -1
   }

@@ -249,7 +249,10 @@ export class FrameHandler implements FrameSink {
           : REFUSALS.contentType
     const begin = refusal === undefined ? this.#of.methods.get(path) : undefined
     if (begin !== undefined) {
-      stream.receiver = begin(stream)
+      const receiver = begin(stream)
+      // A method may refuse a call as it begins.
+      if (this.#streams.get(stream.id) === stream) stream.receiver = receiver
+      else receiver.gone()
       return
     }
     this.#flood.spend(FLOOD_COSTS.refusal)
@@ -285,6 +288,8 @@ export class FrameHandler implements FrameSink {
   #spoilt(id: number, code: number): void {
     const stream = this.#streams.get(id)
     if (stream !== undefined) this.#streams.fault(stream, code)
+    // A stream that was never opened can't be reset.
+    else if (id % 2 === 0 || id > this.#lastId) throw new ConnectionError(code, 'a PRIORITY that can not be')
     else this.#refuse(id, code)
   }
 

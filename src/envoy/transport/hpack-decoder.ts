@@ -23,6 +23,7 @@ const broken = (what: string): ConnectionError => new ConnectionError(ERROR.comp
 export class HpackDecoder {
   /** The size that we allowed in SETTINGS. */
   readonly #sizeAllowed: number
+  readonly #keepsAll: boolean
   /** The dynamic table, a ring: the newest field is at `#newest`, older ones follow. */
   readonly #ring: (Field | undefined)[]
   #newest = 0
@@ -37,8 +38,10 @@ export class HpackDecoder {
   #textEnd = 0
   #scratch = Buffer.allocUnsafe(1_024)
 
-  constructor(sizeAllowed: number) {
+  /** `keepsAll`: values that no server looks at become strings too, for who reads answers. */
+  constructor(sizeAllowed: number, keepsAll = false) {
     this.#sizeAllowed = sizeAllowed
+    this.#keepsAll = keepsAll
     this.#sizeMax = sizeAllowed
     this.#ring = new Array(Math.max(1, Math.ceil(sizeAllowed / 32)))
   }
@@ -99,7 +102,7 @@ export class HpackDecoder {
     const isGood = isValue(this.#text, this.#textStart, this.#textEnd)
     const size = name.length + this.#textEnd - this.#textStart + 32
     // Only what `te` says decides its role, and only fields with a role and fields of the table are looked at again.
-    const value = isKept || role !== ROLE.other || name === 'te' ? this.#latin1() : ''
+    const value = isKept || this.#keepsAll || role !== ROLE.other || name === 'te' ? this.#latin1() : ''
     return { name, value, role: roleOf(role, name, value, isGood), size }
   }
 
