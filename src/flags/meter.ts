@@ -1,4 +1,4 @@
-import { DEPTH_MAX, NODES_MAX, type Operator, operatorNamed } from './operators.ts'
+import { constantsSize, DEPTH_MAX, isConstants, NODES_MAX, type Operator, operatorNamed } from './operators.ts'
 
 /** The engine's name for an operand that is charged for. Targeting cannot write it: it is no operator. */
 export const METER = '$meter'
@@ -21,6 +21,7 @@ export function metered(logic: unknown, depth = 0): { readonly logic: unknown; r
   if (typeof logic !== 'object' || logic === null) return { logic, nodes: 1 }
   if (depth > DEPTH_MAX) throw new TooMuch(`nested deeper than ${DEPTH_MAX} levels`)
   if (Array.isArray(logic)) {
+    if (isConstants(logic)) return counted(logic, constantsSize(logic))
     const parts = logic.map((part) => metered(part, depth + 1))
     return counted(
       parts.map((part) => part.logic),

@@ -1,5 +1,5 @@
 import type { Json } from '../model/flag.ts'
-import { DEPTH_MAX, NODES_MAX, OPERATORS, operatorNamed } from './operators.ts'
+import { constantsSize, DEPTH_MAX, isConstants, NODES_MAX, OPERATORS, operatorNamed } from './operators.ts'
 import type { FieldPath, Report } from './text.ts'
 import { didYouMean, shown } from './words.ts'
 
@@ -40,7 +40,9 @@ class Reader {
 
   /** Stops at the size that is too large, which is told where it is crossed. */
   expanded(logic: unknown, path: FieldPath, depth = 0): Json {
-    if (!this.#fits(1, path)) return null
+    const isPlain = Array.isArray(logic) && isConstants(logic)
+    if (!this.#fits(isPlain ? constantsSize(logic) : 1, path)) return null
+    if (isPlain) return logic as Json[]
     if (typeof logic !== 'object' || logic === null) return logic as Json
     if (depth > DEPTH_MAX) {
       const message = `targeting nests deeper than ${DEPTH_MAX} levels`

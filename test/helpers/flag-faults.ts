@@ -126,9 +126,9 @@ export const FLAG_FAULTS: readonly FlagFault[] = [
   },
   {
     code: 'flag/targeting-size',
-    text: flag(`targeting: {or: [${'1,'.repeat(2_001)}]}`),
-    at: [5, 4_018],
-    says: /more than 2000/,
+    text: flag(`targeting: {or: [${'{},'.repeat(1_001)}]}`),
+    at: [5, 3_016],
+    says: /more than 1000/,
   },
   {
     code: 'flag/targeting-size',
