@@ -35,9 +35,11 @@ export class ArmRing {
     const kept = this.#kept
     const place = this.#next
     this.#next = place + 1 === this.#size ? 0 : place + 1
-    if (kept.ids[place] !== undefined) kept.table.remove(hashOfId(kept.ids[place]), place)
+    if (kept.ids[place] !== undefined) kept.table.remove(kept.hashes[place]!, place)
+    const hash = hashOfId(decided.id)
     kept.ids[place] = decided.id
-    kept.table.put(hashOfId(decided.id), place)
+    kept.hashes[place] = hash
+    kept.table.put(hash, place)
     kept.at[place] = decided.at
     kept.isTreatment[place] = decided.arm === 'treatment' ? 1 : 0
     kept.classes[place] = numberOf(kept, decided.class)
@@ -80,6 +82,7 @@ export class ArmRing {
 interface Kept {
   readonly table: IdTable
   readonly ids: (string | undefined)[]
+  readonly hashes: Int32Array
   readonly at: Float64Array
   readonly isTreatment: Uint8Array
   readonly classes: Uint16Array
@@ -93,6 +96,7 @@ interface Kept {
 const keptFor = (size: number): Kept => ({
   table: new IdTable(size),
   ids: new Array<string | undefined>(size).fill(undefined),
+  hashes: new Int32Array(size),
   at: new Float64Array(size),
   isTreatment: new Uint8Array(size),
   classes: new Uint16Array(size),

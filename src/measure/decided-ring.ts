@@ -24,6 +24,7 @@ type Text = string | null
 export class DecidedRing {
   readonly #table: IdTable
   readonly #ids: string[]
+  readonly #hashes: Int32Array
   readonly #at: Float64Array
   readonly #heldMs: Float64Array
   /** Hashes of the keys of sessions; -1: none. */
@@ -40,6 +41,7 @@ export class DecidedRing {
     this.#size = size
     this.#table = new IdTable(size)
     this.#ids = new Array<string>(size).fill('')
+    this.#hashes = new Int32Array(size)
     this.#at = new Float64Array(size)
     this.#heldMs = new Float64Array(size)
     this.#sessions = new Float64Array(size)
@@ -54,11 +56,13 @@ export class DecidedRing {
     const before = this.#ids[place]!
     if (before !== '') {
       if ((this.#marks[place]! & JOINED) === 0) this.overwritten += 1
-      this.#table.remove(hashOfId(before), place)
+      this.#table.remove(this.#hashes[place]!, place)
     }
     const { id } = decision
+    const hash = hashOfId(id)
     this.#ids[place] = id
-    this.#table.put(hashOfId(id), place)
+    this.#hashes[place] = hash
+    this.#table.put(hash, place)
     this.#at[place] = decision.at
     this.#heldMs[place] = heldMs ?? -1
     // Asked of arms alone, whose split is counted by sessions.
