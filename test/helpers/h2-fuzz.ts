@@ -137,7 +137,7 @@ export class Fuzzer {
   /** What a connection makes of these bytes, however they are cut, is checked. */
   try(input: Buffer): void {
     const whole = this.#told(input, [input])
-    if (this.#chance.once(4)) {
+    if (this.#chance.once(6)) {
       const pieces: Buffer[] = []
       for (let at = 0; at < input.length; ) {
         const size = 1 + this.#chance.below(this.#chance.of([2, 9, 30, 400]))
@@ -229,7 +229,7 @@ export class Fuzzer {
     let bytes = chance.below(this.corpus.length + 200) < 200 ? this.#talk() : chance.of(this.corpus)
     if (chance.once(6)) return bytes
     for (let times = chance.below(4); times >= 0; times--) bytes = this.#spoilt(bytes)
-    return bytes.subarray(0, 40_000)
+    return bytes.subarray(0, chance.once(100) ? 40_000 : 2_500)
   }
 
   /** A conversation that a client might have. */
