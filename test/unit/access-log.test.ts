@@ -23,7 +23,7 @@ const ours = (headers: Readonly<Record<string, string>>): Record<string, string>
 /** The entry that a line is, worked out from what the line was made of and not from its bytes. */
 const entryOf = (line: Line): AccessEntry => {
   const request = ours(line.request)
-  const isRefusal = request[HEADERS.decision] === undefined && line.details !== 'via_upstream'
+  const isRefusal = request[HEADERS.decision] === undefined && line.details !== 'via_upstream' && line.headerUs === null
   const headers = isRefusal ? { ...request, ...ours(line.response) } : request
   const ms = (us: number | null): number => (us === null ? -1 : us / 1_000)
   return {
@@ -93,6 +93,8 @@ t.test('every response flag has the short name that its field is known by', asyn
 t.test('a site can not pass for hubward: its headers count only where nobody upstream answered', async (t) => {
   const response = { response_headers: { 'x-hubward-decision': 'forged', 'x-hubward-arm': 'control' } }
   t.match(one({ response: { ...response, response_code_details: 'via_upstream' } }), { decision: '', headers: {} })
+  const broken = { common_properties: { time_to_first_upstream_rx_byte: { nanos: 1_000 } }, response }
+  t.match(one(broken), { decision: '', headers: {} }, 'nor where it broke off')
   const refusal = one({ response: { ...response, response_code_details: 'hubward_deny_no-target' } })
   t.match(refusal, { decision: 'forged', headers: { 'x-hubward-arm': 'control' } })
   const request = { request_headers: { 'x-hubward-decision': 'd1' } }

@@ -8,10 +8,10 @@ const SOCKET_VOLUME = 'hubward-socket'
 /** Longer than Envoy's own drain: what still comes in until then is decided and not sent to the default. */
 const GRACE_S = 60
 
-/** What the proxy must be told at its start: show ext_proc's counters, and close its streams without a reset. */
+/** What the proxy must be told at its start: show the counters of ext_proc and of the log, and close without a reset. */
 const PROXY_CONFIG = [
   'proxyStatsMatcher:',
-  '  inclusionRegexps: [".*ext_proc.*", ".*ext_authz.*", "cluster\\\\.hubward-sidecar\\\\..*"]',
+  '  inclusionRegexps: [".*ext_proc.*", ".*ext_authz.*", "access_logs\\\\..*", "cluster\\\\.hubward-sidecar\\\\..*"]',
   'runtimeValues:',
   '  envoy.reloadable_features.ext_proc_graceful_grpc_close: "true"',
   '',

@@ -31,7 +31,7 @@ interface Line {
 const TEXT_BYTES_MAX = 256
 /** AccessLogType DownstreamEnd; an Envoy that says none (0) writes no other lines than this one. */
 const DOWNSTREAM_END = 6
-/** What the details say where a site answered: its headers are its own, and none of hubward's. */
+/** What the details say where a site answered; one that broke off has sent headers too. They are none of hubward's. */
 const VIA_UPSTREAM = 'via_upstream'
 /** Ten years: an offset beyond it is no time that a request took. */
 const OFFSET_MS_MAX = 10 * 365 * 86_400_000
@@ -81,8 +81,9 @@ export const readEntry = (reader: Reader): AccessEntry | undefined => {
 const entryOf = (line: Line): AccessEntry => {
   const { request, response } = line
   // A refusal of hubward's is a response: the headers of its request never heard of the decision.
-  const isOurs = request[HEADERS.decision] === undefined && response !== undefined && line.details !== VIA_UPSTREAM
-  if (isOurs) for (const name of Object.keys(response)) request[name] = response[name]!
+  const isSites = line.details === VIA_UPSTREAM || line.firstHeaderMs >= 0
+  if (response !== undefined && !isSites && request[HEADERS.decision] === undefined)
+    for (const name of Object.keys(response)) request[name] = response[name]!
   return {
     decision: request[HEADERS.decision] ?? '',
     requestId: line.requestId,
