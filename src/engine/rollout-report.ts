@@ -38,7 +38,8 @@ const hasMoved = ({ low, high }: CriterionReading): boolean => (low !== null && 
 
 /** `cut response.p95_ms by 28 ms [21, 35]`, `raised …`, `left … unchanged within [-1, 2] ms`. */
 function effect(reading: CriterionReading, rollout: Rollout): string {
-  const { metric, difference, low, high } = reading
+  const { difference, low, high } = reading
+  const metric = SIDE[reading.metric] ?? reading.metric
   if (!hasMoved(reading)) return `left ${metric} unchanged ${within(reading, rollout)}`
   const [verb, from, to] = difference! < 0 ? ['cut', negative(high), negative(low)] : ['raised', low, high]
   return `${verb} ${metric} by ${amount(Math.abs(difference!), reading, rollout)} [${bound(from, reading)}, ${bound(to, reading)}]`

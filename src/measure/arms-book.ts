@@ -2,6 +2,7 @@ import type { Sums } from '../math/mean-bounds.ts'
 import { Ranks } from '../math/quantile-bounds.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { ARMS, type Arm, type BadEvent } from '../model/rollout.ts'
+import { isServed } from './verdict.ts'
 
 /** Times that are kept by rank, by the name of their metrics without the quantile. */
 export const TIMES = ['response', 'ttft', 'queue'] as const
@@ -130,14 +131,16 @@ export class Book {
     if (session === undefined || this.#sessions.add(session)) this.#assigned[arm] += 1
     if (artifact !== undefined && this.#artifacts[arm].size < ARTIFACTS_MAX) this.#artifacts[arm].add(artifact)
     const isRefused = verdict === 'refused'
-    const isServed = verdict === 'ok' || verdict === 'timeout'
+    // What a site turns down at once has no time of its own; a time-out took at least as long as it did.
+    const isTimed = verdict === 'timeout' || isServed(verdict, entry)
+    const isJobUnderWay = this.#isJob && verdict === 'ok'
     const bad: BadEvent[] = []
     if (verdict === 'error' || verdict === 'timeout' || isRefused) bad.push(verdict)
     if (withinSlo === false) bad.push('slo-miss')
-    if (isServed || verdict === 'left')
+    if (isTimed || verdict === 'left')
       for (const [event] of SLOWER) if (entry.durationMs > (this.#slowerThan.get(event) ?? Infinity)) bad.push(event)
-    if (!this.#isJob || !isServed) this.#count(arm, bad)
-    if (isServed) {
+    if (!isJobUnderWay) this.#count(arm, bad)
+    if (isTimed) {
       this.#time(arm, 'response', entry.durationMs)
       if (entry.firstBodyMs >= 0) this.#time(arm, 'ttft', entry.firstBodyMs)
       if (parts.heldMs !== undefined || parts.queueMs !== undefined)

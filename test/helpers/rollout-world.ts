@@ -1,5 +1,4 @@
 import { createLog } from '../../src/log.ts'
-import type { Flag, FlagDefinition } from '../../src/model/flag.ts'
 import type { ArmCount, ArmsReading, CriterionReading, Rollout, RolloutState } from '../../src/model/rollout.ts'
 import { type OpenRollouts, openRollouts } from '../../src/sidecar/rollouts.ts'
 import { policy, site, World } from './world.ts'
@@ -41,25 +40,21 @@ export const rollout = (over: Partial<Rollout> & { name?: string } = {}): Rollou
 }
 
 /** The flag, whose treatment names p@2. */
-export const flag = (over: Partial<FlagDefinition> = {}): Flag => ({
-  key: FLAG,
-  definition: {
+export const flag = (over: object = {}): object => ({
+  [FLAG]: {
     state: 'ENABLED',
     variants: { control: {}, treatment: { policy: 'p@2' } },
     defaultVariant: 'control',
+    metadata: { layer: 'rollout', class: 'chat' },
     ...over,
   },
-  hash: `hash of ${JSON.stringify(over)}`,
-  layer: 'rollout',
-  class: 'chat',
-  meanings: { control: { kind: 'nothing' }, treatment: { kind: 'policy', policy: 'p@2' } },
 })
 
 /** A world with two versions of a policy, the flag and a rollout between them, which has begun. */
 export class RolloutWorld extends World {
   readonly name: string
 
-  constructor(doc: Rollout | undefined = rollout(), flags: readonly Flag[] = [flag()]) {
+  constructor(doc: Rollout | undefined = rollout(), flags: object = flag()) {
     super({
       sites: [site('ams'), site('fra')],
       policies: [
@@ -70,20 +65,6 @@ export class RolloutWorld extends World {
     })
     this.name = doc?.metadata.name ?? ''
     this.flags(flags)
-  }
-
-  flags(flags: readonly Flag[]): this {
-    return this.apply({
-      kind: 'flags-accepted',
-      at: this.now,
-      source: 'flags',
-      version: 'v1',
-      nonce: 'n',
-      set: { flags: Object.fromEntries(flags.map((one) => [one.key, one])), metadata: {} },
-      problems: [],
-      ttlMs: 0,
-      whenStale: 'keep',
-    })
   }
 
   get state(): RolloutState {

@@ -206,7 +206,7 @@ t.test('what was counted', async (t) => {
 
 t.test('a rollout', async (t) => {
   t.test('begins at its first stage once document and flag are there, and not before', async (t) => {
-    t.equal(new RolloutWorld(rollout(), []).state, undefined)
+    t.equal(new RolloutWorld(rollout(), {}).state, undefined)
     const world = new RolloutWorld()
     t.match(world.state, { status: 'running', stage: 0, shareBp: 100, policy: 'p@2' })
     t.match(told(world), [{ from: 'new', to: 'running', stage: 'canary', by: 'judge' }])
@@ -518,9 +518,9 @@ t.test('no sequence of measurements, orders and time promotes an unmeasured arm 
 
 t.test('a flag that is switched off or gone holds its rollout', async (t) => {
   const world = healthy(new RolloutWorld())
-  world.flags([]).pass(61_000)
+  world.flags({}).pass(61_000)
   t.match(world.state, { status: 'held', stage: 0, says: /no source has the flag/ })
-  world.flags([flag({ state: 'DISABLED' })]).pass(1_000)
+  world.flags(flag({ state: 'DISABLED' })).pass(1_000)
   t.match(world.state, { stage: 0, says: /switched off/ })
-  t.equal(world.flags([flag()]).pass(1_000).state.stage, 1)
+  t.equal(world.flags(flag()).pass(1_000).state.stage, 1)
 })
