@@ -9,8 +9,8 @@ import { isPlain, JsonReader, own } from './json-reader.ts'
 /** The flag that is the routing decision for the class which the context names; `route.<class>` is the one for a class. */
 export const ROUTE_KEY = 'route'
 
-/** What a context may say of itself that is no fact. */
-const NO_FACTS: ReadonlySet<string> = new Set(['requestId', 'hold', 'extra', 'targetingKey'])
+/** What of a context is no fact, or is looked at by itself. */
+const NO_FACTS: ReadonlySet<string> = new Set(['class', 'requestId', 'hold', 'extra', 'targetingKey'])
 const EXTRA_MAX = 64
 
 /** The class that a key asks a decision for; undefined: the key is none of a decision. */
@@ -62,7 +62,11 @@ function factsOf(context: FlagContext, className: unknown): Record<string, unkno
   const key = own(context, 'targetingKey')
   if (facts.sessionKey === undefined && typeof key === 'string' && key !== '') facts.sessionKey = key
   const written = own(context, 'extra')
-  return { ...facts, class: className, extra: isPlain(written) ? { ...extra, ...written } : extra }
+  return {
+    ...facts,
+    ...(className === undefined ? {} : { class: className }),
+    extra: isPlain(written) ? { ...extra, ...written } : extra,
+  }
 }
 
 const canBeFact = (name: string, value: unknown): boolean =>

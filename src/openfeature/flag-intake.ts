@@ -26,8 +26,8 @@ export interface IntakeEdges {
   /** The store's apply. */
   readonly emit: (change: Extract<Change, { kind: 'flags-accepted' | 'flags-refused' | 'flags-heard' }>) => void
   readonly reader: FlagReader
-  /** What the documents have to say of a set: problems, of which an error refuses it. */
-  readonly check: (set: FlagSet, source: SourceName) => readonly Problem[]
+  /** What the documents have to say of a set, worked out step by step: problems, of which an error refuses it. */
+  readonly check: (set: FlagSet, source: SourceName) => Iterator<unknown, readonly Problem[]>
   /** Makes the programs of a set, one at a step. */
   readonly prepare: (set: FlagSet) => Iterator<unknown>
   /** Where the last good set is kept; null: nowhere. */
@@ -193,7 +193,8 @@ export class FlagIntake {
     try {
       const { set, problems } = await this.#edges.reader.read(files, this.#format)
       if (set === null) return { set, problems }
-      const all = [...problems, ...this.#edges.check(set, this.#source.name)]
+      const found = await inSlices(this.#edges.check(set, this.#source.name))
+      const all = [...problems, ...(found ?? [])]
       return { set: all.some(({ severity }) => severity === 'error') ? null : set, problems: all }
     } catch (error) {
       const message = `${this.#status.where}: the set can't be used: ${(error as Error).message}`
@@ -204,15 +205,8 @@ export class FlagIntake {
 
   /** Makes the programs in slices; false where the attempt was given up meanwhile. */
   async #prepared(set: FlagSet, signal: AbortSignal): Promise<boolean> {
-    const steps = this.#edges.prepare(set)
-    let from = performance.now()
-    while (steps.next().done !== true) {
-      if (performance.now() - from < SLICE_MS) continue
-      await new Promise((resolve) => setImmediate(resolve))
-      if (signal.aborted) return false
-      from = performance.now()
-    }
-    return true
+    await inSlices(this.#edges.prepare(set), signal)
+    return !signal.aborted
   }
 
   #accept(
@@ -263,6 +257,19 @@ export class FlagIntake {
   #nextNonce(): string {
     this.#attempts += 1
     return `${this.#begun}-${this.#attempts}`
+  }
+}
+
+/** Takes all steps, with room for others after each slice, and gives what the last one gives; undefined where it was given up. */
+async function inSlices<Last>(steps: Iterator<unknown, Last>, signal?: AbortSignal): Promise<Last | undefined> {
+  let from = performance.now()
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    if (performance.now() - from < SLICE_MS) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    if (signal?.aborted === true) return undefined
+    from = performance.now()
   }
 }
 

@@ -132,24 +132,26 @@ function memo(flags: SyncServerEdges['flags']): (selector: Selector) => string {
 
 function follow(call: ServerWritableStream<Buffer, Buffer>, selector: Selector, newest: () => string): Follower {
   let patience: NodeJS.Timeout | undefined
+  const gone = (): void => clearTimeout(patience)
+  call.on('close', gone).on('cancelled', gone)
   const follower: Follower = {
     selector,
     sent: '',
     isSlow: false,
     write: (text) => {
       follower.sent = text
-      if (call.write(writeFlags(text))) return
       follower.isSlow = true
       patience = setTimeout(() => refuse(call, status.UNAVAILABLE, 'nothing was read for a minute'), SLOW_MS_MAX)
+      // Not what `write` gives: that stream would take sixteen more before it says that it is full.
+      call.write(writeFlags(text), () => {
+        gone()
+        follower.isSlow = false
+        if (call.cancelled || call.destroyed) return
+        const now = newest()
+        if (now !== follower.sent) follower.write(now)
+      })
     },
   }
-  call.on('drain', () => {
-    clearTimeout(patience)
-    follower.isSlow = false
-    const text = newest()
-    if (text !== follower.sent) follower.write(text)
-  })
-  call.on('close', () => clearTimeout(patience)).on('cancelled', () => clearTimeout(patience))
   return follower
 }
 
