@@ -15,7 +15,7 @@ import type {
   Programs,
   Steering,
 } from './programs.ts'
-import { armsOf, renderFlag } from './rollout-targeting.ts'
+import { armsOf, renderFlag, renderOrphan } from './rollout-targeting.ts'
 
 /** The programs with everything that flags and rollouts have a say in: which versions are in force, and what steers each class. */
 export const withFlags = (programs: Programs, data: SnapshotData): Programs => {
@@ -62,13 +62,19 @@ export const refsNamed = ({
 /** Every flag by key, of the source first by its name where several have it, rendered by the rollout that drives it. */
 const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): ReadonlyMap<FlagKey, FlagProgram> => {
   const drivers = new Map([...programs.rollouts.values()].map((one) => [one.flag, one]))
+  const orphans = new Set(
+    Object.values(rollouts).flatMap(({ name, flag, status }) =>
+      status === 'finished' || programs.rollouts.has(name) ? [] : [flag],
+    ),
+  )
   const flags = new Map<FlagKey, FlagProgram>()
   const add = (written: Flag, source: SourceName): void => {
     if (flags.has(written.key)) return
     const driver = drivers.get(written.key)
     const isDriven = driver !== undefined && written.layer === 'rollout' && written.class === driver.class
     const state = isDriven ? rollouts[driver.metadata.name] : undefined
-    const flag = isDriven ? renderFlag(written, driver, state) : written
+    const isOrphan = !isDriven && written.layer === 'rollout' && orphans.has(written.key)
+    const flag = isDriven ? renderFlag(written, driver, state) : isOrphan ? renderOrphan(written) : written
     flags.set(flag.key, {
       flag,
       source,

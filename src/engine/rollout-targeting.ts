@@ -43,6 +43,13 @@ export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | u
   )
 }
 
+/**
+ * The flag of a rollout that no document has any more, and that had not won: it says nothing. Its own targeting alone
+ * would give the treatment to all whom the flag means, and a deleted document must not promote.
+ */
+export const renderOrphan = (flag: Flag): Flag =>
+  changed(flag, { ...without(flag.definition), state: 'DISABLED' }, 'orphan')
+
 /** The arm that each variant of a driven flag stands for. */
 export const armsOf = ({ variants }: Rollout): Readonly<Record<string, Arm>> => ({
   [variants.control]: 'control',
