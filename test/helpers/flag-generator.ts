@@ -1,6 +1,7 @@
 /** Numbers below a bound that depend on a seed alone (xorshift32). */
 export type Draw = (below: number) => number
 
+/** A Draw of its own for a seed. */
 export const drawing = (seed: number): Draw => {
   let state = Math.imul(seed, 2654435761) | 1
   return (below) => {
