@@ -18,14 +18,22 @@ const EPSILON = 1e-12
  * shrinks by; whoever else changes arms is moved for nothing: from control 98, a 1, b 1 to 80, 10, 10 the whole arm a
  * lands in b. Two arms over one order never do that; of several each needs slots of its own. Only flags with a layer.
  */
-export function lintChange(before: FlagSet, after: FlagSet): FlagFinding[] {
-  return Object.values(after.flags).flatMap((flag) => {
-    const old = Object.hasOwn(before.flags, flag.key) ? before.flags[flag.key] : undefined
-    return old === undefined || flag.layer === undefined || old.hash === flag.hash ? [] : changeOf(old, flag)
-  })
+export const lintChange = (before: FlagSet, after: FlagSet): FlagFinding[] =>
+  Object.values(after.flags).flatMap((flag) => changeOf(before, flag))
+
+/** The same, flag by flag, for whoever has requests to answer meanwhile. */
+export function* changeInSteps(before: FlagSet, after: FlagSet): Generator<undefined, FlagFinding[]> {
+  const found: FlagFinding[] = []
+  for (const flag of Object.values(after.flags)) {
+    found.push(...changeOf(before, flag))
+    yield
+  }
+  return found
 }
 
-function changeOf(old: Flag, flag: Flag): FlagFinding[] {
+function changeOf(set: FlagSet, flag: Flag): FlagFinding[] {
+  const old = Object.hasOwn(set.flags, flag.key) ? set.flags[flag.key] : undefined
+  if (old === undefined || flag.layer === undefined || old.hash === flag.hash) return []
   const [before, after] = [splitsOf(old), splitsOf(flag)]
   return after.flatMap((split) => {
     const same = before.find(({ path }) => String(path) === String(split.path))

@@ -1,26 +1,62 @@
 import { nearestName } from '../math/nearest-name.ts'
 import { type DocumentSet, policyRef } from '../model/documents.ts'
 import type { Flag, Json, Overlay } from '../model/flag.ts'
-import { targetName } from '../model/names.ts'
+import type { Metadata } from '../model/metadata.ts'
+import { type ClassName, type FlagKey, type PolicyRef, targetName } from '../model/names.ts'
 import { type FlagFinding, finding } from './findings.ts'
 import { operation } from './outcomes.ts'
 
+/** The names that documents have, looked up once for all flags of a set. */
+export interface KnownNames {
+  readonly classes: ReadonlySet<string>
+  /** The class of each policy, by name and version. */
+  readonly policies: ReadonlyMap<PolicyRef, ClassName>
+  /** Sites, their pools, and the regions, metros and countries that they lie in: all that an overlay may name. */
+  readonly places: ReadonlySet<string>
+  readonly cohorts: ReadonlySet<string>
+  /** By class, the cohorts that its policies let be experimented on. */
+  readonly experiments: ReadonlyMap<ClassName, ReadonlySet<string>>
+  /** By flag, the cohorts that the stages of its rollouts are shown to. */
+  readonly stages: ReadonlyMap<FlagKey, readonly string[]>
+}
+
+/** What linting asks of documents. */
+export function knownNames({ sites, classes, policies, cohorts, rollouts }: DocumentSet): KnownNames {
+  const names = (documents: readonly { readonly metadata: Metadata }[] | undefined): ReadonlySet<string> =>
+    new Set((documents ?? []).map(({ metadata }) => metadata.name))
+  const experiments = Map.groupBy(policies, (policy) => policy.class)
+  return {
+    classes: names(classes),
+    policies: new Map(policies.map((policy) => [policyRef(policy), policy.class])),
+    places: new Set(
+      sites.flatMap(({ metadata, place, pools }) => [
+        metadata.name,
+        ...pools.map((pool) => targetName(metadata.name, pool.name)),
+        ...[place?.region, place?.metro, place?.country].filter((name) => name !== undefined),
+      ]),
+    ),
+    cohorts: names(cohorts),
+    experiments: new Map(
+      [...experiments].map(([name, group]) => [name, new Set(group.flatMap((one) => one.experiments?.cohorts ?? []))]),
+    ),
+    stages: new Map((rollouts ?? []).map(({ flag, stages }) => [flag, stages.flatMap((stage) => stage.cohort ?? [])])),
+  }
+}
+
 /** Names that a flag takes from documents: its class, policies, sites, cohorts, and whom it may experiment on. */
-export function lintAgainst(flag: Flag, documents: DocumentSet): FlagFinding[] {
+export function lintAgainst(flag: Flag, known: KnownNames): FlagFinding[] {
   const { key, class: className = '' } = flag
-  const classes = documents.classes.map(({ metadata }) => metadata.name)
-  if (!classes.includes(className)) {
-    const message = `no class is called "${className}"${meant(className, classes)}`
+  if (!known.classes.has(className)) {
+    const message = `no class is called "${className}"${meant(className, known.classes)}`
     const remedy = 'add a WorkloadClass document, or correct metadata.class'
     return [finding('flag/unknown-class', key, ['metadata', 'class'], message, remedy)]
   }
-  const found = [...lintPolicies(flag, documents), ...lintExperiments(flag, documents)]
-  const places = placesOf(documents)
+  const found = [...lintPolicies(flag, known), ...lintExperiments(flag, known)]
   for (const [variant, meaning] of Object.entries(flag.meanings)) {
     if (meaning.kind !== 'overlay') continue
     for (const name of namesIn(meaning.overlay)) {
-      if (places.has(name)) continue
-      const message = `the variant "${variant}" names "${name}", and no site, pool, region, metro or country is called so${meant(name, places)}`
+      if (known.places.has(name)) continue
+      const message = `the variant "${variant}" names "${name}", and no site, pool, region, metro or country is called so${meant(name, known.places)}`
       const remedy = 'add a Site document, or correct the name'
       found.push(finding('flag/unknown-site', key, ['variants', variant], message, remedy))
     }
@@ -33,8 +69,7 @@ const meant = (written: string, known: Iterable<string>): string => {
   return name === undefined ? '' : `; did you mean "${name}"?`
 }
 
-function lintPolicies({ key, class: className, meanings }: Flag, { policies }: DocumentSet): FlagFinding[] {
-  const known = new Map(policies.map((policy) => [policyRef(policy), policy.class]))
+function lintPolicies({ key, class: className, meanings }: Flag, { policies: known }: KnownNames): FlagFinding[] {
   return Object.entries(meanings).flatMap(([variant, meaning]) => {
     if (meaning.kind !== 'policy') return []
     const [at, of] = [['variants', variant], known.get(meaning.policy)]
@@ -51,30 +86,24 @@ function lintPolicies({ key, class: className, meanings }: Flag, { policies }: D
 }
 
 /** A rollout takes in only whom the policies of its class let be experimented on. */
-function lintExperiments(flag: Flag, { policies, cohorts, rollouts }: DocumentSet): FlagFinding[] {
-  const { key, layer, class: className } = flag
-  const allowed = policies
-    .filter((policy) => policy.class === className)
-    .flatMap((one) => one.experiments?.cohorts ?? [])
-  const known = (cohorts ?? []).map(({ metadata }) => metadata.name)
+function lintExperiments(flag: Flag, { experiments, cohorts: known, stages }: KnownNames): FlagFinding[] {
+  const { key, layer, class: className = '' } = flag
+  const allowed = experiments.get(className) ?? new Set()
   const isRollout = layer === 'rollout'
-  if (isRollout && allowed.length === 0) {
+  if (isRollout && allowed.size === 0) {
     const message = `no policy of ${className} names a cohort that may be experimented on`
     const remedy = 'write experiments: { cohorts: [internal, "*"] } in the policies that may be'
     return [finding('flag/no-experiments', key, ['metadata', 'layer'], message, remedy)]
   }
-  const staged = (rollouts ?? [])
-    .filter((one) => one.flag === key)
-    .flatMap(({ stages }) => stages.flatMap((one) => one.cohort ?? []))
-  const asked = [...new Set([...cohortsIn(flag.definition.targeting), ...(isRollout ? staged : [])])]
+  const asked = [...new Set([...cohortsIn(flag.definition.targeting), ...(isRollout ? (stages.get(key) ?? []) : [])])]
   return asked.flatMap((name) => {
-    if (!known.includes(name)) {
+    if (!known.has(name)) {
       const message = `no cohort is called "${name}"${meant(name, known)}`
       return [finding('flag/unknown-cohort', key, ['targeting'], message, 'add a Cohort document, or correct the name')]
     }
-    if (!isRollout || allowed.includes('*') || allowed.includes(name)) return []
+    if (!isRollout || allowed.has('*') || allowed.has(name)) return []
     const message = `no policy of ${className} lets the cohort "${name}" be experimented on`
-    const remedy = `add it under experiments of a policy, or ask for one of ${[...new Set(allowed)].join(', ')}`
+    const remedy = `add it under experiments of a policy, or ask for one of ${[...allowed].join(', ')}`
     return [finding('flag/outside-experiments', key, ['targeting'], message, remedy)]
   })
 }
@@ -91,13 +120,3 @@ function cohortsIn(expression: Json | undefined): string[] {
 
 const namesIn = ({ first = [], ladder = [], fallbackTiers = [], eligibleSites = [], degraded }: Overlay): Set<string> =>
   new Set([...first, ...ladder.flat(), ...fallbackTiers.flat(), ...eligibleSites, ...(degraded ? [degraded.site] : [])])
-
-/** Everything that an overlay may name: sites, their pools, and the regions, metros and countries that they lie in. */
-const placesOf = ({ sites }: DocumentSet): ReadonlySet<string> =>
-  new Set(
-    sites.flatMap(({ metadata, place, pools }) => [
-      metadata.name,
-      ...pools.map((pool) => targetName(metadata.name, pool.name)),
-      ...[place?.region, place?.metro, place?.country].filter((name) => name !== undefined),
-    ]),
-  )

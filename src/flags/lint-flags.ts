@@ -2,7 +2,7 @@ import type { DocumentSet } from '../model/documents.ts'
 import type { Flag, FlagSet, Overlay } from '../model/flag.ts'
 import type { EpochMs } from '../model/names.ts'
 import { type FlagFinding, finding } from './findings.ts'
-import { lintAgainst } from './lint-documents.ts'
+import { type KnownNames, knownNames, lintAgainst } from './lint-documents.ts'
 import { lintMetadata } from './lint-metadata.ts'
 import { lintTargeting } from './lint-targeting.ts'
 import { isTargeted, outcomesOf } from './outcomes.ts'
@@ -27,25 +27,37 @@ const FINDINGS_MAX = 1_000
  * that refuse the set, see FLAG_FINDINGS. In the order of the keys.
  */
 export function lintFlags(set: FlagSet, context: LintContext): FlagFinding[] {
+  const steps = lintInSteps(set, context)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** The same, flag by flag, for whoever has requests to answer meanwhile. */
+export function* lintInSteps(set: FlagSet, context: LintContext): Generator<undefined, FlagFinding[]> {
   const flags = Object.values(set.flags)
     .filter(({ layer }) => layer !== undefined)
     .sort((a, b) => (a.key < b.key ? -1 : 1))
-  const found = [
-    ...flags.flatMap((flag) => lintFlag(flag, context)),
-    ...lintNeighbours(flags),
-    ...lintCounts(flags, context.flagsPerClassMax ?? FLAGS_PER_CLASS_MAX),
-  ]
+  const known = context.documents === undefined ? undefined : knownNames(context.documents)
+  const found: FlagFinding[] = []
+  for (const flag of flags) {
+    if (found.length < FINDINGS_MAX) found.push(...lintFlag(flag, context.now, known))
+    yield
+  }
+  found.push(...lintCounts(flags, context.flagsPerClassMax ?? FLAGS_PER_CLASS_MAX))
+  found.push(...(yield* lintNeighbours(flags)))
   return found.slice(0, FINDINGS_MAX)
 }
 
-function lintFlag(flag: Flag, { now, documents }: LintContext): FlagFinding[] {
+function lintFlag(flag: Flag, now: EpochMs, known: KnownNames | undefined): FlagFinding[] {
   // A rollout writes its arms into the targeting: they are given, whatever the flag's own rules say.
   const given = flag.layer === 'rollout' ? Object.keys(flag.definition.variants) : []
   return [
     ...lintMetadata(flag, now),
     ...lintConstraints(flag),
     ...lintTargeting(flag, given),
-    ...(documents === undefined ? [] : lintAgainst(flag, documents)),
+    ...(known === undefined ? [] : lintAgainst(flag, known)),
   ]
 }
 
@@ -69,20 +81,22 @@ function lintConstraints({ key, meanings }: Flag): FlagFinding[] {
 }
 
 /** Of one layer and class the first by its key is asked first: if it always has a say, those after it never have. */
-function lintNeighbours(flags: readonly Flag[]): FlagFinding[] {
-  const groups = Map.groupBy(
-    flags.filter(({ definition }) => definition.state === 'ENABLED'),
-    (flag) => `${flag.layer} ${flag.class}`,
-  )
-  return [...groups.values()].flatMap((group) => {
-    const first = group.findIndex((flag) => alwaysSpeaks(flag))
-    if (first < 0) return []
-    const { key: taken, layer, class: className } = group[first]!
-    return group.slice(first + 1).map(({ key }) => {
-      const message = `${taken} comes before it in the layer ${layer} of ${className} and always has a say, so it never has`
-      return finding('flag/shadowed-flag', key, [], message, 'let the first one leave somebody to it, or make them one')
-    })
-  })
+function* lintNeighbours(flags: readonly Flag[]): Generator<undefined, FlagFinding[]> {
+  const speaking = new Map<string, string>()
+  const found: FlagFinding[] = []
+  for (const flag of flags) {
+    const { key, layer, class: className, definition } = flag
+    if (definition.state !== 'ENABLED') continue
+    const place = `${layer} ${className}`
+    const first = speaking.get(place)
+    if (first !== undefined) {
+      const message = `${first} comes before it in the layer ${layer} of ${className} and always has a say, so it never has`
+      const remedy = 'let the first one leave somebody to it, or make them one'
+      found.push(finding('flag/shadowed-flag', key, [], message, remedy))
+    } else if (alwaysSpeaks(flag)) speaking.set(place, key)
+    yield
+  }
+  return found
 }
 
 /** Whether every outcome of a flag means something. A rollout has the last word on its flag, so of one nothing is said. */

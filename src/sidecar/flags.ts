@@ -4,8 +4,8 @@ import type { FlagsView } from '../admin/flags-view.ts'
 import type { Config } from '../config.ts'
 import { type EngineSnapshot, mergeSets } from '../engine/programs.ts'
 import { accessHeaders, accessTls } from '../feeds/credentials.ts'
-import { lintChange } from '../flags/lint-change.ts'
-import { lintFlags } from '../flags/lint-flags.ts'
+import { changeInSteps } from '../flags/lint-change.ts'
+import { lintInSteps } from '../flags/lint-flags.ts'
 import type { Log } from '../log.ts'
 import { shareOf } from '../math/choice.ts'
 import type { Metrics } from '../metrics.ts'
@@ -68,14 +68,14 @@ export function openFlags(
     }
   }
   let server: SyncServer | undefined
-  const check = (set: FlagSet, source: SourceName): readonly Problem[] => {
+  function* check(set: FlagSet, source: SourceName): Generator<unknown, readonly Problem[]> {
     const { data } = current()
     // Before the first documents nothing is known of names that flags take from them.
     const documents = data.documentsVersion === 0 ? undefined : mergeSets(data.sets)
     const before = data.flagSets[source]?.set
     const findings = [
-      ...lintFlags(set, { now: now(), ...(documents === undefined ? {} : { documents }) }),
-      ...(before === undefined ? [] : lintChange(before, set)),
+      ...(yield* lintInSteps(set, { now: now(), ...(documents === undefined ? {} : { documents }) })),
+      ...(before === undefined ? [] : yield* changeInSteps(before, set)),
     ]
     return findings.map(({ at: _, ...problem }) => problem)
   }

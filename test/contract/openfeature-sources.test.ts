@@ -31,7 +31,7 @@ import {
 } from '../../src/openfeature/sync-messages.ts'
 import { serverOf } from '../helpers/feed-servers.ts'
 import { cuttableWire, loadedService, syncService } from '../helpers/flagd-server.ts'
-import { definition, folderOf, openedSource, REMOTE } from '../helpers/flagd-sources.ts'
+import { checked, definition, folderOf, openedSource, REMOTE } from '../helpers/flagd-sources.ts'
 
 const TLS = join(import.meta.dirname, '../fixtures/tls')
 const codesOf = (problems: readonly { readonly code: string }[]): string[] => problems.map(({ code }) => code)
@@ -160,7 +160,7 @@ t.test('what documents have against a set refuses it, and it is taken when they 
   writeFileSync(file, definition('on'))
   let isWrong = true
   const check = () =>
-    isWrong ? [{ code: 'flag/unknown-policy', severity: 'error' as const, message: 'no such policy' }] : []
+    checked(isWrong ? [{ code: 'flag/unknown-policy', severity: 'error' as const, message: 'no such policy' }] : [])
   const source = openedSource(t, fileAt(file), { check })
   await source.sources.start()
   await source.find('flags-refused')

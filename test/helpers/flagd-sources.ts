@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { accessHeaders, accessTls } from '../../src/feeds/credentials.ts'
 import { createFlagCompiler } from '../../src/flags/compile-flag.ts'
 import type { Change } from '../../src/model/change.ts'
+import type { Problem } from '../../src/model/problem.ts'
 import { flagReader } from '../../src/openfeature/flag-reader.ts'
 import { type FlagSourcesEdges, openFlagSources } from '../../src/openfeature/flag-sources.ts'
 import type { FlagSourceConfig } from '../../src/openfeature/kinds.ts'
@@ -37,6 +38,11 @@ export const REMOTE = {
 /** One reader for all: it starts a worker, which takes its time and holds up no end. */
 const reader = flagReader()
 
+/** What the documents say of a set, said in one step. */
+export const checked = (problems: readonly Problem[]): Iterator<unknown, readonly Problem[]> => ({
+  next: () => ({ done: true, value: problems }),
+})
+
 /** A source that runs, the changes that it made, and a way to wait for one. */
 export const openedSource = (t: Test, config: FlagSourceConfig, over: Partial<FlagSourcesEdges> = {}) => {
   const changes: FlagChange[] = []
@@ -48,7 +54,7 @@ export const openedSource = (t: Test, config: FlagSourceConfig, over: Partial<Fl
       changes.push(change)
       for (const look of waiting) look()
     },
-    check: () => [],
+    check: () => checked([]),
     prepare: createFlagCompiler({ fractionalVersion: 2 }).prepare,
     keptFile: () => null,
     onTrouble: () => {},

@@ -9,8 +9,8 @@ import { armText, layerText } from '../../src/engine/explain.ts'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import { ENVOY_OPTIONS_DEFAULT } from '../../src/envoy/config/options.ts'
 import { FLAG_FINDINGS, type FlagFindingCode } from '../../src/flags/findings.ts'
-import { lintChange } from '../../src/flags/lint-change.ts'
-import { lintFlags } from '../../src/flags/lint-flags.ts'
+import { changeInSteps, lintChange } from '../../src/flags/lint-change.ts'
+import { lintFlags, lintInSteps } from '../../src/flags/lint-flags.ts'
 import type { Json } from '../../src/model/flag.ts'
 import { HEADERS } from '../../src/model/headers.ts'
 import { problemText } from '../../src/model/problem.ts'
@@ -57,6 +57,22 @@ t.test('every code of findings is provoked by a test', async (t) => {
 t.test('names that flags take from documents are looked at only beside documents', async (t) => {
   const [stray] = [flagOf({ class: 'chatt' })]
   t.strictSame(lintFlags(setOf(stray), { now: NOW }), [])
+})
+
+t.test('flags are looked at one by one, so that nobody waits for the whole of a large set', async (t) => {
+  const flags = Array.from({ length: 50 }, (_, i) => flagOf({ key: `prefer-nearest-replica-x${i}`, class: 'chatt' }))
+  const dealtAnew = flags.map((one) => ({ ...one, hash: `${one.hash}#` }))
+  const context = { now: NOW, documents: DOCUMENTS }
+  for (const [steps, whole] of [
+    [lintInSteps(setOf(...flags), context), lintFlags(setOf(...flags), context)],
+    [changeInSteps(setOf(...flags), setOf(...dealtAnew)), lintChange(setOf(...flags), setOf(...dealtAnew))],
+  ] as const) {
+    let count = 0
+    let step = steps.next()
+    for (; step.done !== true; step = steps.next()) count++
+    t.strictSame(step.value, whole)
+    t.ok(count >= flags.length, `${count} steps`)
+  }
 })
 
 const split = (arms: readonly (readonly [string, number])[], key?: Json): Json => ({
