@@ -25,9 +25,10 @@ export interface Visited {
   readonly visitCounts: (visit: (cell: number, time: number, bucket: number, count: number) => void) => void
 }
 
-/** Twelve bits for the cell, four for the time, ten for the bucket: a count's key is a small integer. */
 const CELL = 1 << 14
+/** The most cells that a block can have. */
 export const CELLS_MAX = 4_096
+/** Twelve bits for the cell, four for the time, ten for the bucket: a count's key is a small integer. */
 export const keyOf = (cell: number, time: number, bucket: number): number => cell * CELL + time * BUCKETS + bucket
 
 /** The cell in which everything is counted for which there is no room. It is there from the start. */

@@ -1,5 +1,6 @@
-/** The number of a label that is absent, and of one of which there were too many to be told apart. */
+/** The number of a label that is absent. */
 export const NONE = 0
+/** The number of all labels that were too many to be told apart. */
 export const OTHER = 1
 /** How a label is shown that stands for all that were too many. */
 export const OTHER_NAME = 'other'

@@ -4,8 +4,8 @@ import { Sealed } from './sealed.ts'
 
 /** The stretches of time: six of ten seconds make the last minute, five minutes are kept for two hours, hours for two days. */
 export const SLICE_MS = 10_000
-export const FIVE_MS = 300_000
-export const HOUR_MS = 3_600_000
+const FIVE_MS = 300_000
+const HOUR_MS = 3_600_000
 const SLICES_KEPT = 6
 const FIVES_KEPT = 24
 const HOURS_KEPT = 48
