@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client, credentials } from '@grpc/grpc-js'
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
-import { ACCESS_LOG_SERVICE } from '../src/envoy/access-log-service.ts'
 import { startEnvoyServer } from '../src/envoy/grpc-server.ts'
+import { ACCESS_LOG_SERVICE } from '../src/envoy/grpc-services.ts'
 import { AccessLogMessage } from '../src/envoy/wire/access-log.ts'
 
 /* What it costs to take Envoy's access log in. Run with `node bench/access-log.ts`. */

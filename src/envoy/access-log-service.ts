@@ -1,27 +1,7 @@
-import {
-  type ServerReadableStream,
-  type StatusObject,
-  type sendUnaryData,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js'
-import { unchanged } from './grpc-services.ts'
+import { type StatusObject, status } from '@grpc/grpc-js'
 import type { Handlers } from './handlers.ts'
 import { AccessLogMessage } from './wire/access-log.ts'
 import { WireError } from './wire/reader.ts'
-
-/** The definition of envoy.service.accesslog.v3.AccessLogService, messages as bytes. */
-export const ACCESS_LOG_SERVICE = {
-  StreamAccessLogs: {
-    path: '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs',
-    requestStream: true,
-    responseStream: false,
-    requestSerialize: unchanged,
-    requestDeserialize: unchanged,
-    responseSerialize: unchanged,
-    responseDeserialize: unchanged,
-  },
-}
 
 /** The largest message that is read. Envoy sends one when its buffer is full, which our configuration makes 64 KiB. */
 export const LOG_BYTES_MAX = 4 * 1024 * 1024
@@ -113,18 +93,6 @@ export const accessLogs = (handlers: Handlers): AccessLogs => {
   }
   return { open, endAll }
 }
-
-/** What answers access logs under grpc-js. */
-export const accessLogService = (logs: AccessLogs): UntypedServiceImplementation => ({
-  StreamAccessLogs(call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
-    const { message, halfClosed, gone } = logs.open({
-      pause: () => call.pause(),
-      resume: () => call.resume(),
-      end: (refusal) => (refusal === undefined ? done(null, NOTHING) : done(refusal)),
-    })
-    call.on('cancelled', gone).on('close', gone).on('error', gone).on('end', halfClosed).on('data', message)
-  },
-})
 
 /** StreamAccessLogsResponse, which has no fields. */
 export const NOTHING = Buffer.alloc(0)

@@ -1,8 +1,14 @@
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
-import { ACCESS_LOG_SERVICE, accessLogService } from './access-log-service.ts'
-import { EXT_AUTHZ_SERVICE, EXT_PROC_SERVICE, extAuthzService, extProcService } from './grpc-services.ts'
+import {
+  ACCESS_LOG_SERVICE,
+  accessLogService,
+  EXT_AUTHZ_SERVICE,
+  EXT_PROC_SERVICE,
+  extAuthzService,
+  extProcService,
+} from './grpc-services.ts'
 import { HEALTH_SERVICE } from './health-service.ts'
 import type { Listen } from './listener.ts'
 import { bearResets } from './rapid-reset.ts'

@@ -1,15 +1,22 @@
-import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
+import type {
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  sendUnaryData,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
+import { type AccessLogs, NOTHING } from './access-log-service.ts'
 import { END, type Handlers, type StreamState } from './handlers.ts'
 import type { Active } from './transports.ts'
 
-/** What grpc-js is given as codec: messages stay bytes, because one that threw inside would answer before a handler hears. */
-export const unchanged = (bytes: Buffer): Buffer => bytes
+// Messages stay bytes here: a codec that threw inside grpc-js would answer before the handler hears of it.
+const unchanged = (bytes: Buffer): Buffer => bytes
 
-const method = (path: string, stream: boolean) => ({
+const method = (path: string, requestStream: boolean, responseStream = requestStream) => ({
   path,
-  requestStream: stream,
-  responseStream: stream,
+  requestStream,
+  responseStream,
   requestSerialize: unchanged,
   requestDeserialize: unchanged,
   responseSerialize: unchanged,
@@ -21,6 +28,11 @@ export const EXT_PROC_SERVICE = { Process: method('/envoy.service.ext_proc.v3.Ex
 
 /** The definition of envoy.service.auth.v3.Authorization, messages as bytes. */
 export const EXT_AUTHZ_SERVICE = { Check: method('/envoy.service.auth.v3.Authorization/Check', false) }
+
+/** The definition of envoy.service.accesslog.v3.AccessLogService, messages as bytes. */
+export const ACCESS_LOG_SERVICE = {
+  StreamAccessLogs: method('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', true, false),
+}
 
 const INTERNAL = { code: status.INTERNAL, details: 'hubward could not answer' }
 
@@ -79,5 +91,17 @@ export const extAuthzService = (handlers: Handlers, active: Active): UntypedServ
     } finally {
       active.count -= 1
     }
+  },
+})
+
+/** What answers access logs under grpc-js. */
+export const accessLogService = (logs: AccessLogs): UntypedServiceImplementation => ({
+  StreamAccessLogs(call: ServerReadableStream<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
+    const { message, halfClosed, gone } = logs.open({
+      pause: () => call.pause(),
+      resume: () => call.resume(),
+      end: (refusal) => (refusal === undefined ? done(null, NOTHING) : done(refusal)),
+    })
+    call.on('cancelled', gone).on('close', gone).on('error', gone).on('end', halfClosed).on('data', message)
   },
 })

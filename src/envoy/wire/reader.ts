@@ -91,7 +91,7 @@ export class Reader {
    */
   ownText(bytesMax: number): string {
     const to = this.span()
-    const text = this.bytes.latin1Slice(this.pos, Math.min(to, this.pos + bytesMax))
+    const text = this.bytes.toString('latin1', this.pos, Math.min(to, this.pos + bytesMax))
     this.pos = to
     return fromLatin1(text)
   }
