@@ -73,7 +73,7 @@ const common = (kind: string, poll: JsonSchema): JsonSchema => ({
   kind: { const: kind },
   name: text('a name of its own: letters, digits, dots and dashes', { pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
   owner: text('who answers for it: the address of a role'),
-  ttl: duration('how long its flags are fresh after each sign of life; 0s: for ever', '0s'),
+  ttl: duration('how long its flags are fresh after each sign of life (0s: for ever)', '0s'),
   whenStale: {
     enum: ['keep', 'off'],
     description:

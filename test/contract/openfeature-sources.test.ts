@@ -13,13 +13,14 @@ import { gzipSync } from 'node:zlib'
 import { ServerCredentials } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import t from 'tap'
+import { readConfig } from '../../src/config.ts'
 import { emptySnapshot, fold } from '../../src/engine/fold.ts'
 import { isStaleSource } from '../../src/engine/fold-flags.ts'
 import { FlagsFailure } from '../../src/openfeature/failure.ts'
 import { flagLoop } from '../../src/openfeature/flag-loop.ts'
 import { flagReader } from '../../src/openfeature/flag-reader.ts'
 import { httpAsker } from '../../src/openfeature/http-ask.ts'
-import type { FlagSourceConfig, SyncFlagsConfig } from '../../src/openfeature/kinds.ts'
+import { FLAG_KINDS, type FlagSourceConfig, type SyncFlagsConfig } from '../../src/openfeature/kinds.ts'
 import { ofrepUrl } from '../../src/openfeature/remote-flags.ts'
 import {
   readFlagsMessage,
@@ -439,6 +440,59 @@ t.test('waits after failures are drawn between the least and a limit that double
   globalThis.setTimeout = real
   await loop.stop()
   t.strictSame(waits, [1_000, 4_000, 1_000, 12_000, 12_000, 12_000, 40_000])
+})
+
+t.test('the configuration gives each kind its defaults, and tells what can not be', async (t) => {
+  const folder = folderOf(t)
+  const file = join(folder, 'hubward.json')
+  const read = (flags: readonly object[], more: object = {}) => {
+    writeFileSync(file, JSON.stringify({ documents: [{ name: 'documents', dir: 'd' }], flags, ...more }))
+    return readConfig({ file, environment: {} })
+  }
+  for (const [kind, { example }] of Object.entries(FLAG_KINDS)) {
+    const { config, problems } = read([example])
+    t.strictSame(problems, [], `the example of ${kind} is good`)
+    t.match(config?.flags, [{ kind, name: example.name, pollMs: Number }])
+  }
+  const { config } = read([
+    { kind: 'flagd-sync', name: 'a', socket: 'sync.sock', backoff: { max: '3s' }, tls: { caFile: 'ca.pem' } },
+    {
+      kind: 'ofrep',
+      name: 'b',
+      url: 'http://127.0.0.1:1',
+      context: { file: 'not a path' },
+      ttl: '90s',
+      whenStale: 'off',
+    },
+  ])
+  t.match(config, { fractionalVersion: 2, openfeature: { origins: [], streamsMax: 64 } })
+  t.match(config?.flags, [
+    {
+      socket: join(folder, 'sync.sock'),
+      tls: { caFile: join(folder, 'ca.pem') },
+      pollMs: 10_000,
+      timeoutMs: 5_000,
+      streamDeadlineMs: 600_000,
+      backoffMs: { min: 1_000, max: 3_000 },
+      ttlMs: 0,
+      whenStale: 'keep',
+    },
+    { context: { file: 'not a path' }, ttlMs: 90_000, whenStale: 'off' },
+  ])
+  const wrong: [object[], object, string][] = [
+    [[{ kind: 'flagd-snyc', name: 'a' }], {}, 'config/flag-kind'],
+    [[{ kind: 'file', name: 'documents', file: 'f' }], {}, 'config/duplicate-name'],
+    [[{ kind: 'file', name: 'a' }], {}, 'schema/missing-field'],
+    [[{ kind: 'http', name: 'a', url: 'ftp://x' }], {}, 'schema/bad-value'],
+    [[], { openfeature: { sync: { address: '127.0.0.1:1', socket: 's' } } }, 'config/listener'],
+    [[], { openfeature: { sync: { address: '0.0.0.0:8015' } } }, 'config/flags-exposed'],
+    [[], { openfeature: { origins: ['*'] } }, 'schema/bad-value'],
+    [[], { fractionalVersion: 4 }, 'schema/bad-value'],
+  ]
+  for (const [flags, more, code] of wrong) {
+    const { problems } = read(flags, more)
+    t.ok(codesOf(problems).includes(code), `${code} of ${codesOf(problems)}`)
+  }
 })
 
 t.test(
