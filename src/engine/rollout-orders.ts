@@ -57,6 +57,3 @@ export function ordered(
       return order.order satisfies never
   }
 }
-
-/** A rollout whose document has gone, or that came back after it had. */
-export const aborted = (state: RolloutState, text: string): RolloutState => ended(state, 'aborted', text)

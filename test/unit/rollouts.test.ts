@@ -10,6 +10,7 @@ import { lnGamma, shareBounds } from '../../src/math/share-bounds.ts'
 import type { Event } from '../../src/model/event.ts'
 import { alphaEach } from '../../src/model/rollout.ts'
 import { armsCases } from '../helpers/rollout-arms.ts'
+import { documentCases } from '../helpers/rollout-documents.ts'
 import { generator, SCENARIOS, simulatedRollout, simulateRun } from '../helpers/rollout-runs.ts'
 import { flag, RolloutWorld, reading, rollout, units } from '../helpers/rollout-world.ts'
 
@@ -154,6 +155,8 @@ t.test('the judge over seeded runs', async (t) => {
 })
 
 t.test('what arms take in', armsCases)
+
+t.test('rollouts as documents', documentCases)
 
 t.test('what was counted', async (t) => {
   const doc = rollout()
