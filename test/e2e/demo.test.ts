@@ -85,16 +85,23 @@ const says = (demo: Demo, text: string) =>
   )
 
 t.test('played once, the demo ends with 0, a table, and a report in which every row agrees', async (t) => {
-  const demo = startDemo(t, '--once', '--chapters', 'first,killed')
+  const demo = startDemo(t, '--once', '--chapters', 'first,killed,rollback,flags')
   t.equal(await demo.code, 0, demo.out() + demo.err())
   const { ok, chapters } = demo.report()
   t.equal(ok, true)
   t.strictSame(
     chapters.map(({ title }) => title),
-    ['Amsterdam first', 'hubward is killed: chat goes on inside its residency, jobs are refused', 'What it took'],
+    [
+      'Amsterdam first',
+      'hubward is killed: chat goes on inside its residency, jobs are refused',
+      'A bad version is rolled back by itself, in seconds',
+      'Flags of the two emergency layers: switched on in a file, and off again',
+      'What it took',
+    ],
   )
   const rows = chapters.flatMap((chapter) => chapter.rows)
-  t.ok(rows.length > 15)
+  t.ok(rows.length > 30)
+  t.match(demo.out(), /errors +0 +[1-9]/, 'both arms of the rollout are told')
   t.ok(rows.every((row) => (row.ok || row.shown === true) && row.seen !== ''))
   t.strictSame(
     rows.filter((row) => row.shown).map((row) => row.what),
@@ -129,7 +136,7 @@ t.test('without --once it stays up to be explored, and Ctrl-C ends all of it', a
   const children = demo.children()
   t.strictSame(Object.keys(children).sort(), ['ams', 'dxb', 'edge-ams', 'envoy', 'fra', 'hubward', 'lon'])
   const hubward = Number(/hubward +http:\/\/127\.0\.0\.1:(\d+)\/metrics/.exec(demo.out())?.[1])
-  for (const path of ['/metrics', '/snapshot', '/sources', '/overrides'])
+  for (const path of ['/metrics', '/snapshot', '/sources', '/overrides', '/v1/flags', '/v1/rollouts'])
     t.equal((await ask(hubward, path)).status, 200)
   const [, address = '', host = '', model = '', body = ''] =
     /curl -i http:\/\/127\.0\.0\.1:(\d+)\/v1\/chat\/completions -H 'host: (\S+)' -H 'x-model: (\S+)' .* -d '(.*)'/.exec(

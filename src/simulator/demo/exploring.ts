@@ -17,6 +17,7 @@ Everything stays up until Ctrl-C.
   hubward      ${hubward}/metrics  ${hubward}/snapshot  ${hubward}/sources  ${hubward}/overrides
   its journal  ${folders.journal}
   documents    ${folders.documents}   edit one: it is read at once, or refused with the reason
+  flags        ${folders.flags}   likewise; who steers what: ${hubward}/v1/flags  ${hubward}/v1/rollouts
 ${Object.entries(sites)
   .map(([name, { url, control }]) => `  ${name.padEnd(10)}   ${url}   told what to do at ${control}`)
   .join('\n')}
