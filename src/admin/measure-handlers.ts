@@ -16,7 +16,7 @@ import { problem } from './problem.ts'
 
 /** What the routes of measurements show and take; the sidecar hands it over. */
 export interface MeasureView {
-  readonly ask: (asked: MeasurementsAsked) => Measurements
+  readonly ask: (asked: MeasurementsAsked) => Promise<Measurements>
   /** What became of each report, in a word, or the name for which nothing of it was taken. */
   readonly report: (
     all: readonly ReportedOutcome[],
@@ -44,10 +44,10 @@ const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 /** The handlers of measurements and of what a business reports. */
 export function measureHandlers(view: MeasureView, now: () => EpochMs) {
   return {
-    measurements: (request: FastifyRequest, reply: FastifyReply) => {
+    measurements: async (request: FastifyRequest, reply: FastifyReply) => {
       const asked = askedOf(request.query as Readonly<Record<string, string>>, now())
       if ('wrong' in asked) return problem(reply, 400, 'No question', asked.wrong)
-      return { now: now(), ...view.ask(asked) }
+      return { now: now(), ...(await view.ask(asked)) }
     },
     outcomes: () => ({ now: now(), outcomes: view.reports() }),
     outcomesReported: (request: FastifyRequest, reply: FastifyReply) => {

@@ -120,15 +120,19 @@ export class Measure {
   /** What has to be told by now, to be called once a second. */
   pass(now: EpochMs): readonly Sample[] {
     this.#cells.store.roll(now)
-    this.#cells.store.work(SLOTS_AT_ONCE)
     if (this.heardAt === null || (this.#sent >= SILENT_DECISIONS && now - this.#sentSince > SILENT_MS)) return []
     if (now - this.#toldAt < TOLD_EVERY_MS) return []
     this.#toldAt = now
     return [...this.#passive.samples(now), ...this.#burn.samples(now)]
   }
 
+  /** Goes on adding up what has ended, a part at a time; to be called ten times a second. */
+  work(): void {
+    if (!this.#cells.store.isIdle) this.#cells.store.work(SLOTS_AT_ONCE)
+  }
+
   /** Answers a question. */
-  ask(asked: MeasurementsAsked, now: EpochMs): Measurements {
+  ask(asked: MeasurementsAsked, now: EpochMs): Promise<Measurements> {
     return measurementsOf(this.#cells, asked, this.#parts.gpuOf, now)
   }
 

@@ -13,6 +13,7 @@ import { VERDICTS, type Verdict } from '../model/outcome.ts'
 import type { Visited } from './block.ts'
 import { CELL_LABEL_NAMES, type CellSum, type Cells, SUM, TIME } from './cells.ts'
 import { NONE, OTHER, OTHER_NAME } from './labels.ts'
+import type { Sealed } from './sealed.ts'
 
 /** The most rows that one answer has. */
 const ROWS_MAX = 1_000
@@ -26,19 +27,37 @@ interface Group {
   readonly times: (Float64Array | undefined)[]
 }
 
-/** Answers one question from the cells. Yields to nobody: a day of full hours takes some tens of milliseconds. */
-export const measurementsOf = (
+/** How long is gathered before requests get their turn. */
+const SLICE_MS = 4
+/** Places of a table that are added up in one go. */
+const SLOTS_AT_ONCE = 32_768
+
+/** Answers one question from the cells, in slices: two days of full hours take a tenth of a second. */
+export const measurementsOf = async (
   cells: Cells,
   asked: MeasurementsAsked,
   gpuOf: (target: TargetName) => string | undefined,
   now: EpochMs,
-): Measurements => {
+): Promise<Measurements> => {
   const { by, where } = asked
-  const { blocks, stretchMs } = cells.store.since(asked.from, now)
-  const inTime = blocks.filter((block) => block.begin < asked.to)
+  while (!cells.store.isIdle) {
+    cells.store.work(SLOTS_AT_ONCE)
+    await breath()
+  }
+  const { live, sealed, stretchMs } = cells.store.since(asked.from, now)
+  const isInTime = (block: Visited): boolean => block.begin < asked.to
+  const inTime: readonly Visited[] = [...live.filter(isInTime), ...sealed.filter(isInTime)]
   const wanted = [...new Set([...by, ...(Object.keys(where) as MeasuredBy[])])]
   const groups = new Map<string, Group>()
-  for (const block of inTime) gather(block, cells, wanted, by, where, gpuOf, groups)
+  let begun = performance.now()
+  for (const block of inTime) {
+    // Not before the last of the live ones, which go on.
+    if (performance.now() - begun > SLICE_MS && sealed.includes(block as Sealed)) {
+      await breath()
+      begun = performance.now()
+    }
+    gather(block, cells, wanted, by, where, gpuOf, groups)
+  }
   const from = Math.min(now, ...inTime.map(({ begin }) => begin))
   const to = Math.min(now, asked.to)
   const all = [...groups.values()].sort((a, b) => b.sums[SUM.requests]! - a.sums[SUM.requests]!)
@@ -52,6 +71,8 @@ export const measurementsOf = (
     folded: cells.store.folded,
   }
 }
+
+const breath = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const gather = (
   block: Visited,

@@ -13,33 +13,19 @@ export class Sealed implements Visited {
   readonly #countsAt: number
   readonly #entries: number
 
-  constructor(block: Block, shape: BlockShape) {
-    this.begin = block.begin
-    this.cells = block.cells
+  constructor(
+    of: Pick<Visited, 'begin' | 'cells'>,
+    shape: BlockShape,
+    bytes: Uint8Array,
+    countsAt: number,
+    entries: number,
+  ) {
+    this.begin = of.begin
+    this.cells = of.cells
     this.#shape = shape
-    const writer = new Writer()
-    block.visitCells((_cell, labels, sums) => {
-      for (let at = 0; at < shape.dimensions; at++) writer.put(labels[at]!)
-      for (let at = 0; at < shape.sums; at++) writer.put(Math.round(sums[at]!))
-    })
-    this.#countsAt = writer.length
-    const keys = new Float64Array(block.entries)
-    const counts = new Map<number, number>()
-    let at = 0
-    block.visitCounts((cell, time, bucket, count) => {
-      const key = keyOf(cell, time, bucket)
-      keys[at++] = key
-      counts.set(key, count)
-    })
-    keys.sort()
-    let before = 0
-    for (const key of keys) {
-      writer.put(key - before)
-      writer.put(counts.get(key)!)
-      before = key
-    }
-    this.#entries = keys.length
-    this.#bytes = writer.done()
+    this.#bytes = bytes
+    this.#countsAt = countsAt
+    this.#entries = entries
   }
 
   get bytes(): number {
@@ -64,6 +50,92 @@ export class Sealed implements Visited {
       key += reader.next()
       visit(key >> 14, (key >> 10) & 15, key & (BUCKETS - 1), reader.next())
     }
+  }
+}
+
+/**
+ * Seals a block a part at a time, for a full one takes some tens of milliseconds: counts are sorted by cell as cards are
+ * (counted, then put in place), then each cell's own.
+ */
+export class Sealing {
+  readonly #block: Block
+  readonly #shape: BlockShape
+  readonly #writer = new Writer()
+  readonly #starts: Uint32Array
+  readonly #keys: Uint32Array
+  readonly #counts: Float64Array
+  #countsAt = 0
+  #slot = 0
+  #cell = 0
+  #before = 0
+  #step: 'cells' | 'count' | 'place' | 'write' = 'cells'
+
+  constructor(block: Block, shape: BlockShape) {
+    this.#block = block
+    this.#shape = shape
+    this.#starts = new Uint32Array(block.cells + 1)
+    this.#keys = new Uint32Array(block.entries)
+    this.#counts = new Float64Array(block.entries)
+  }
+
+  /** Goes on for about so many places of the table; the sealed block once it is done. */
+  next(slots: number): Sealed | undefined {
+    if (this.#step === 'cells') {
+      const { dimensions, sums: width } = this.#shape
+      this.#block.visitCells((_cell, labels, sums) => {
+        for (let at = 0; at < dimensions; at++) this.#writer.put(labels[at]!)
+        for (let at = 0; at < width; at++) this.#writer.put(Math.round(sums[at]!))
+      })
+      this.#countsAt = this.#writer.length
+      this.#step = 'count'
+      return undefined
+    }
+    if (this.#step === 'write') return this.#write(slots)
+    const isCounting = this.#step === 'count'
+    const starts = this.#starts
+    const isUnfinished = this.#block.visitSlots(this.#slot, this.#slot + slots, (cell, time, bucket, count) => {
+      if (isCounting) starts[cell + 1]! += 1
+      else {
+        const place = starts[cell]!
+        starts[cell] = place + 1
+        this.#keys[place] = keyOf(cell, time, bucket)
+        this.#counts[place] = count
+      }
+    })
+    this.#slot = isUnfinished ? this.#slot + slots : 0
+    if (isUnfinished) return undefined
+    if (isCounting) for (let cell = 1; cell < starts.length; cell++) starts[cell]! += starts[cell - 1]!
+    this.#step = isCounting ? 'place' : 'write'
+    return undefined
+  }
+
+  /** After everything is in place, where a cell's counts end is where the next cell's began. */
+  #write(slots: number): Sealed | undefined {
+    const { cells } = this.#block
+    let left = slots
+    for (; this.#cell < cells && left > 0; this.#cell++) {
+      const from = this.#cell === 0 ? 0 : this.#starts[this.#cell - 1]!
+      const to = this.#starts[this.#cell]!
+      left -= to - from + 1
+      const order = Array.from({ length: to - from }, (_, at) => from + at)
+      order.sort((a, b) => this.#keys[a]! - this.#keys[b]!)
+      for (const at of order) {
+        this.#writer.put(this.#keys[at]! - this.#before)
+        this.#writer.put(this.#counts[at]!)
+        this.#before = this.#keys[at]!
+      }
+    }
+    if (this.#cell < cells) return undefined
+    return new Sealed(this.#block, this.#shape, this.#writer.done(), this.#countsAt, this.#keys.length)
+  }
+}
+
+/** The block sealed in one go. */
+export const sealedAtOnce = (block: Block, shape: BlockShape): Sealed => {
+  const sealing = new Sealing(block, shape)
+  for (;;) {
+    const sealed = sealing.next(Number.POSITIVE_INFINITY)
+    if (sealed !== undefined) return sealed
   }
 }
 

@@ -1,6 +1,6 @@
 import { Block, type BlockShape, CELLS_MAX, type Visited } from './block.ts'
 import type { Labels } from './labels.ts'
-import { Sealed } from './sealed.ts'
+import { type Sealed, Sealing } from './sealed.ts'
 
 /** The stretches of time: six of ten seconds make the last minute, five minutes are kept for two hours, hours for two days. */
 export const SLICE_MS = 10_000
@@ -18,13 +18,8 @@ export interface StoreBounds {
   readonly bytesMax: number
 }
 
-/** What is still to be added to a longer stretch of time, and how far that has come. */
-interface Merge {
-  readonly from: Block
-  readonly to: Block
-  cells: Int16Array | undefined
-  slot: number
-}
+/** Work that is done in parts: goes on for about so many places of a table, and says whether it is done. */
+type Task = (slots: number) => boolean
 
 /**
  * Everything that was measured in the last two days, in stretches of time that grow with their age. A request is counted
@@ -41,7 +36,9 @@ export class MeasureStore {
   readonly #slices: Block[] = []
   readonly #fives: Sealed[] = []
   readonly #hours: Sealed[] = []
-  readonly #merges: (Merge | (() => void))[] = []
+  readonly #tasks: Task[] = []
+  /** Blocks that have ended and are not sealed yet. */
+  readonly #ended = new Set<Block>()
   /** Requests that were counted under less than their own labels, since the start. */
   folded = 0
 
@@ -74,59 +71,54 @@ export class MeasureStore {
     if (!ended.isEmpty) {
       this.folded += ended.folded
       this.#slices.push(ended)
-      this.#merges.push({ from: ended, to: this.#five, cells: undefined, slot: 0 })
+      this.#tasks.push(merging(ended, this.#five))
     }
     if (now < this.#five.begin + FIVE_MS) return
-    const five = this.#five
+    const [five, hour] = [this.#five, this.#hour]
     this.#five = this.#block(now, FIVE_MS)
-    // Queued behind what is still to be added to it: whether it is empty is seen then.
-    const hour = this.#hour
-    this.#merges.push({ from: five, to: hour, cells: undefined, slot: 0 })
-    this.#merges.push(() => keep(this.#fives, five, this.#shape, FIVES_KEPT))
-    if (now < this.#hour.begin + HOUR_MS) return
+    // Behind what is still to be added to it.
+    this.#tasks.push(merging(five, hour), this.#sealing(five, this.#fives, FIVES_KEPT))
+    if (now < hour.begin + HOUR_MS) return
     this.#hour = this.#block(now, HOUR_MS)
-    this.#merges.push(() => {
-      keep(this.#hours, hour, this.#shape, HOURS_KEPT)
-      this.#trim()
-      this.#forget()
-    })
+    this.#tasks.push(this.#sealing(hour, this.#hours, HOURS_KEPT), this.#forgetting())
   }
 
-  /** Goes on adding up, at most so many places of a table; all of it where nobody says. */
+  /** Goes on adding up and sealing, for about so many places of a table; to the end where nobody says. */
   work(slots = Number.POSITIVE_INFINITY): void {
-    let left = slots
-    for (let next = this.#merges[0]; next !== undefined && left > 0; next = this.#merges[0]) {
-      if (typeof next === 'function') next()
-      else {
-        next.cells ??= mapped(next.from, next.to)
-        const { from, to, cells, slot } = next
-        const isUnfinished = from.visitSlots(slot, slot + left, (cell, time, bucket, count) =>
-          to.count(cells[cell]!, time, bucket, count),
-        )
-        if (isUnfinished) {
-          next.slot += left
-          return
-        }
-        left -= from.entries + 1
-      }
-      this.#merges.shift()
+    const end = this.#tasks.length
+    for (let done = 0; done < end || slots === Number.POSITIVE_INFINITY; done++) {
+      const task = this.#tasks[0]
+      if (task === undefined) return
+      while (!task(slots)) if (slots !== Number.POSITIVE_INFINITY) return
+      this.#tasks.shift()
+      // A small one leaves room for the next; a large one was not done in one go.
+      if (slots !== Number.POSITIVE_INFINITY && done >= SMALL_TASKS) return
     }
+  }
+
+  /** Is everything added up and sealed that has ended? */
+  get isIdle(): boolean {
+    return this.#tasks.length === 0
   }
 
   /**
    * The blocks that hold what happened from a moment on, as finely as it is still known, and how long a stretch of them
-   * is: the last minute in tens of seconds, two hours in fives of minutes, beyond in hours.
+   * is: the last minute in tens of seconds, two hours in fives of minutes, beyond in hours. What is still live has to be
+   * read before anything else happens; what is sealed stays as it is.
    */
-  since(from: number, now: number): { readonly blocks: readonly Visited[]; readonly stretchMs: number } {
+  since(
+    from: number,
+    now: number,
+  ): { readonly live: readonly Block[]; readonly sealed: readonly Sealed[]; readonly stretchMs: number } {
     this.roll(now)
     this.work()
     const touches = (stretchMs: number) => (block: Visited) => block.begin + stretchMs > from
     if (from >= now - SLICES_KEPT * SLICE_MS)
-      return { blocks: [...this.#slices.filter(touches(SLICE_MS)), this.#slice], stretchMs: SLICE_MS }
+      return { live: [...this.#slices.filter(touches(SLICE_MS)), this.#slice], sealed: [], stretchMs: SLICE_MS }
     if (from >= now - FIVES_KEPT * FIVE_MS)
-      return { blocks: [...this.#fives.filter(touches(FIVE_MS)), this.#five, this.#slice], stretchMs: FIVE_MS }
-    const running = [this.#hour, this.#five, this.#slice]
-    return { blocks: [...this.#hours.filter(touches(HOUR_MS)), ...running], stretchMs: HOUR_MS }
+      return { live: [this.#five, this.#slice], sealed: this.#fives.filter(touches(FIVE_MS)), stretchMs: FIVE_MS }
+    const live = [this.#hour, this.#five, this.#slice]
+    return { live, sealed: this.#hours.filter(touches(HOUR_MS)), stretchMs: HOUR_MS }
   }
 
   /** Cells of the running ten seconds, and bytes of everything that is kept. */
@@ -146,25 +138,65 @@ export class MeasureStore {
     return new Block(Math.floor(now / stretchMs) * stretchMs, this.#shape)
   }
 
-  #trim(): void {
-    let bytes = [...this.#hours, ...this.#fives].reduce((sum, one) => sum + one.bytes, 0)
-    while (bytes > this.#bounds.bytesMax && this.#hours.length > 1) bytes -= this.#hours.shift()!.bytes
+  #sealing(block: Block, kept: Sealed[], max: number): Task {
+    this.#ended.add(block)
+    let sealing: Sealing | undefined
+    return (slots) => {
+      if (!block.isEmpty) {
+        sealing ??= new Sealing(block, this.#shape)
+        const sealed = sealing.next(slots)
+        if (sealed === undefined) return false
+        kept.push(sealed)
+        if (kept.length > max) kept.shift()
+        let bytes = [...this.#hours, ...this.#fives].reduce((sum, one) => sum + one.bytes, 0)
+        while (bytes > this.#bounds.bytesMax && this.#hours.length > 1) bytes -= this.#hours.shift()!.bytes
+      }
+      this.#ended.delete(block)
+      return true
+    }
   }
 
-  /** Labels that no block has any more are forgotten, so that those of yesterday leave room for others. */
-  #forget(): void {
+  /**
+   * Labels that no block has any more are forgotten, so that those of yesterday leave room for others: one sealed block
+   * at a time, and at the end, at once, those that are still being written to.
+   */
+  #forgetting(): Task {
     const used = this.#labels.map(() => new Set<number>())
-    for (const block of [...this.#hours, ...this.#fives, ...this.#slices, this.#hour, this.#five, this.#slice])
+    const note = (block: Visited): void =>
       block.visitCells((_cell, labels) => {
         for (let at = 0; at < used.length; at++) used[at]!.add(labels[at]!)
       })
-    for (const [at, labels] of this.#labels.entries()) labels.keep(used[at]!)
+    let sealed: Visited[] | undefined
+    return () => {
+      sealed ??= [...this.#hours, ...this.#fives]
+      const next = sealed.pop()
+      if (next !== undefined) {
+        note(next)
+        return false
+      }
+      for (const block of [...this.#ended, ...this.#slices, this.#hour, this.#five, this.#slice]) note(block)
+      for (const [at, labels] of this.#labels.entries()) labels.keep(used[at]!)
+      return true
+    }
   }
 }
 
-const keep = (kept: Sealed[], block: Block, shape: BlockShape, max: number): void => {
-  if (!block.isEmpty) kept.push(new Sealed(block, shape))
-  if (kept.length > max) kept.shift()
+/** Tasks that are done in one call: most of them find next to nothing. */
+const SMALL_TASKS = 4
+
+/** Adds a block to a longer one. */
+const merging = (from: Block, to: Block): Task => {
+  let cells: Int16Array | undefined
+  let slot = 0
+  return (slots) => {
+    cells ??= mapped(from, to)
+    const own = cells
+    const isUnfinished = from.visitSlots(slot, slot + slots, (cell, time, bucket, count) =>
+      to.count(own[cell]!, time, bucket, count),
+    )
+    slot += slots
+    return !isUnfinished
+  }
 }
 
 /** Which cell of the longer stretch each cell goes to, those with the most requests first; their sums go along. */

@@ -51,6 +51,7 @@ export interface OpenMeasure {
 }
 
 const SAVE_MS = 60_000
+const WORK_MS = 100
 /** A number that splits a time may be as old as this. */
 const SPLIT_AGE_MS = 60_000
 
@@ -102,6 +103,8 @@ export function openMeasure(parts: OpenMeasureParts): OpenMeasure {
   }
   const timer = setInterval(() => void save(), saveMs)
   timer.unref()
+  const working = setInterval(() => measure.work(), WORK_MS)
+  working.unref()
   return {
     decided: (facts, decision, heldMs) => measure.decided(facts, decision, heldMs),
     accessLog: (entries) => measure.accessLog(entries, clock.now()),
@@ -127,6 +130,7 @@ export function openMeasure(parts: OpenMeasureParts): OpenMeasure {
     }),
     close: async () => {
       clearInterval(timer)
+      clearInterval(working)
       await saving
       await save()
     },

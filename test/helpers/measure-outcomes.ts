@@ -84,7 +84,7 @@ export const outcomeCases = (t: Test): void => {
         2,
         'those are counted by their cluster only',
       )
-      const [row] = measure.ask({ by: ['site'], where: {}, from: T0, to: T0 + 2_000 }, T0 + 1_000).rows
+      const [row] = (await measure.ask({ by: ['site'], where: {}, from: T0, to: T0 + 2_000 }, T0 + 1_000)).rows
       t.match(row, { by: { site: 'fra' }, requests: 1, fallbackRatio: 1 }, 'Envoy itself went on to Frankfurt')
     },
   )
@@ -113,7 +113,7 @@ export const outcomeCases = (t: Test): void => {
     const arm = { arm: 'treatment', rollout: 'nearer' } as const
     requests(3, T0, {}, arm)
     requests(2, T0, {}, { ...arm, forced: true })
-    const { rows } = measure.ask({ by: ['rollout', 'arm'], where: {}, from: T0, to: T0 + 9_000 }, T0 + 1_000)
+    const { rows } = await measure.ask({ by: ['rollout', 'arm'], where: {}, from: T0, to: T0 + 9_000 }, T0 + 1_000)
     t.same(
       rows.map(({ by, requests: n }) => [by.rollout, by.arm, n]),
       [
@@ -135,9 +135,9 @@ export const outcomeCases = (t: Test): void => {
     )
     requests(20, T0, { status: 500, durationMs: 3 })
     requests(10, T0, { status: 429, cluster: '' }, { action: 'deny', status: 429, reason: 'no-target' } as never)
-    const ask = (by: string[], where = {}) =>
-      measure.ask({ by: by as never, where, from: T0, to: T0 + 9_000 }, T0 + 1_000).rows
-    const [ams, fra, none] = ask(['site', 'gpu', 'hour'])
+    const ask = async (by: string[], where = {}) =>
+      (await measure.ask({ by: by as never, where, from: T0, to: T0 + 9_000 }, T0 + 1_000)).rows
+    const [ams, fra, none] = await ask(['site', 'gpu', 'hour'])
     t.match(ams, {
       by: { site: 'ams', gpu: 'H100', hour: '08' },
       requests: 170,
@@ -152,10 +152,13 @@ export const outcomeCases = (t: Test): void => {
     t.ok(Math.abs(ams!.errorRatio! - 20 / 170) < 1e-9)
     t.match(fra, { by: { site: 'fra' }, fallbackRatio: 1, sloRatio: 0 })
     t.match(none, { by: { site: '' }, requests: 10, verdicts: { refused: 10 }, errorRatio: null })
-    const [whole] = ask([])
+    const [whole] = await ask([])
     t.equal(whole!.times.ttft.count, 200)
     t.ok(Math.abs(whole!.times.ttft.p95! - 500) <= 5.1, 'merged, not averaged')
-    t.equal(ask(['policy', 'tier', 'revision'], { site: 'fra', class: 'chat' })[0]!.by.revision, 'llama@2026-09')
-    t.same(ask(['region'], { site: 'dxb' }), [])
+    t.equal(
+      (await ask(['policy', 'tier', 'revision'], { site: 'fra', class: 'chat' }))[0]!.by.revision,
+      'llama@2026-09',
+    )
+    t.same(await ask(['region'], { site: 'dxb' }), [])
   })
 }
