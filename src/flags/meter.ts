@@ -1,4 +1,5 @@
 import { constantsSize, DEPTH_MAX, isConstants, NODES_MAX, type Operator, operatorNamed } from './operators.ts'
+import { meansTheSameCompiled } from './whole-if.ts'
 
 /** The engine's name for an operand that is charged for. Targeting cannot write it: it is no operator. */
 export const METER = '$meter'
@@ -35,7 +36,11 @@ export function metered(logic: unknown, depth = 0): { readonly logic: unknown; r
   if (names.length > 1 || operator === undefined) throw new Error(`there is no operator "${names.join('", "')}"`)
   const written = (logic as Record<string, unknown>)[name]
   const inner = metered(written, depth + 1)
-  return counted({ [name]: charged(inner.logic, written, operator.grows) }, inner.nodes + 1)
+  const operands = charged(inner.logic, written, operator.grows)
+  // Only where nothing is around it: what is compiled leaves a trace in the comparison that it stands in.
+  const isHalf =
+    depth === 0 && name === 'if' && Array.isArray(operands) && operands.length === 2 && meansTheSameCompiled(logic)
+  return counted({ [name]: isHalf ? [...operands, null] : operands }, inner.nodes + 1)
 }
 
 function counted(logic: unknown, nodes: number): { logic: unknown; nodes: number } {

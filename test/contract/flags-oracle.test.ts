@@ -2,10 +2,11 @@ import { FlagdCore } from '@openfeature/flagd-core'
 import t from 'tap'
 import { createFlagCompiler } from '../../src/flags/compile-flag.ts'
 import { readFlags } from '../../src/flags/read-flags.ts'
+import { meansTheSameCompiled } from '../../src/flags/whole-if.ts'
 import { murmur3 } from '../../src/math/murmur3.ts'
 import type { EvaluateFlag, FlagDefinition, FlagResult } from '../../src/model/flag.ts'
 import { CASE_NOW, definitionOf, FLAG_CASES } from '../helpers/flag-cases.ts'
-import { drawContext, drawFlag, drawing } from '../helpers/flag-generator.ts'
+import { drawContext, drawFlag, drawHalf, drawing } from '../helpers/flag-generator.ts'
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -33,10 +34,8 @@ function pair(flags: Readonly<Record<string, unknown>>) {
 const text = ({ reason, variant, value, errorCode }: FlagResult): string =>
   JSON.stringify([reason, variant ?? null, value ?? null, errorCode ?? null])
 
-t.test('2,000 definitions in 50 contexts each come out as the library has it', async (t) => {
-  const drawn = Array.from({ length: 2_000 }, (_, index) => [`flag-${index}`, drawFlag(drawing(index + 1))] as const)
-  const flags = Object.fromEntries(drawn)
-  const contexts = Array.from({ length: 50 }, (_, index) => drawContext(drawing(index + 7_777)))
+/** Asks both of them everything; how often which outcome came, and where they differ. */
+function compared(flags: Readonly<Record<string, unknown>>, contexts: readonly Context[]) {
   const { library, ours } = pair(flags)
   const outcomes: Record<string, number> = {}
   const differing: string[] = []
@@ -44,12 +43,24 @@ t.test('2,000 definitions in 50 contexts each come out as the library has it', a
     for (const context of contexts) {
       const wanted = library(key, context)
       const result = ours(key, context)
-      outcomes[`${wanted.reason} ${wanted.errorCode ?? ''}`] =
-        (outcomes[`${wanted.reason} ${wanted.errorCode ?? ''}`] ?? 0) + 1
+      const outcome = `${wanted.reason} ${wanted.errorCode ?? ''}`
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
       if (text(wanted) === text(result)) continue
       differing.push(`${JSON.stringify([flags[key], context])}: ${text(wanted)}, ours ${text(result)}`)
     }
   }
+  return { outcomes, differing }
+}
+
+const drawn = (count: number, draw: (index: number) => unknown): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`flag-${index}`, draw(index)]))
+
+t.test('2,000 definitions in 50 contexts each come out as the library has it', async (t) => {
+  const contexts = Array.from({ length: 50 }, (_, index) => drawContext(drawing(index + 7_777)))
+  const { outcomes, differing } = compared(
+    drawn(2_000, (index) => drawFlag(drawing(index + 1))),
+    contexts,
+  )
   t.strictSame(differing.slice(0, 5), [])
   const seen = ['STATIC ', 'DEFAULT ', 'TARGETING_MATCH ', 'DISABLED ', 'ERROR GENERAL', 'ERROR PARSE_ERROR']
   t.strictSame(
@@ -57,6 +68,15 @@ t.test('2,000 definitions in 50 contexts each come out as the library has it', a
     [],
     JSON.stringify(outcomes),
   )
+})
+
+t.test('rules without else come out as the library has them, compiled or not', async (t) => {
+  const flags = drawn(600, (index) => drawHalf(drawing(index + 1)))
+  const isWhole = (flag: unknown): boolean => meansTheSameCompiled((flag as FlagDefinition).targeting)
+  const whole = Object.values(flags).filter(isWhole).length
+  t.ok(whole > 100 && whole < 500, `${whole} of them are compiled`)
+  const contexts = Array.from({ length: 30 }, (_, index) => drawContext(drawing(index + 7_777)))
+  t.strictSame(compared(flags, contexts).differing.slice(0, 5), [])
 })
 
 t.test('our own cases come out as the library has them', async (t) => {
@@ -149,6 +169,15 @@ t.test('where the library is at fault for other reasons, ours does what flagd sa
       'falseB',
       undefined,
     ],
+    // It takes an item that is 0 for each of its fields, where it interprets.
+    'a field of an item that is 0': [
+      flag({ if: [{ some: [{ var: 'scores' }, { '===': [{ cat: [{ var: 'a.b' }, ''] }, '0'] }] }, 'on'] }),
+      { scores: [0] },
+      'off',
+      'on',
+    ],
+    // It makes a text of whoever asks.
+    'an asker that is a number': [flag({ fractional: [['on', 1]] }), { targetingKey: 5 }, 'off', 'on'],
     // It goes on to what objects inherit.
     'a field that nobody wrote': [
       flag({ if: [{ '==': [{ var: 'constructor.name' }, 'Object'] }, 'on', null] }),

@@ -208,3 +208,33 @@ export function drawContext(draw: Draw): Record<string, unknown> {
   if (draw(10) === 0) context.$flagd = { flagKey: 'forged', timestamp: 1 }
   return context
 }
+
+/** A definition whose targeting is `if` without `else`, of conditions as people write them. */
+export function drawHalf(draw: Draw): Record<string, unknown> {
+  const variants = VARIANTS[0]!
+  const outcome = draw(2) === 0 ? 'a' : { fractional: fractional(draw, () => literal(draw)) }
+  return { state: 'ENABLED', variants, defaultVariant: 'b', targeting: { if: [condition(draw, 3), outcome] } }
+}
+
+function condition(draw: Draw, depth: number): unknown {
+  const field = { var: one(draw, NAMES) }
+  const next = (): unknown => condition(draw, depth - 1)
+  const simple = [
+    () => field,
+    () => literal(draw),
+    () => ({ [one(draw, ['==', '!=', '<', '<=', '>', '>='])]: [field, literal(draw)] }),
+    () => ({ [one(draw, ['==', '<'])]: [field, { var: one(draw, NAMES) }] }),
+    () => ({ in: [field, [literal(draw), literal(draw), 'premium']] }),
+    () => ({ in: [field, { var: one(draw, ['groups', 'tenant']) }] }),
+    () => ({ starts_with: [field, one(draw, TEXTS)] }),
+    () => ({ sem_ver: [field, one(draw, ['>=', '^']), one(draw, VERSIONS)] }),
+  ]
+  const joined = [
+    () => ({ [one(draw, ['and', 'or'])]: [next(), next()] }),
+    () => ({ [one(draw, ['!', '!!'])]: [next()] }),
+    () => ({ [one(draw, ['===', '!=='])]: [next(), next()] }),
+    () => ({ if: [next(), next()] }),
+    () => ({ '==': [next(), { if: [next(), 'x'] }] }),
+  ]
+  return one(draw, depth <= 0 ? simple : [...simple, ...joined, ...joined])()
+}
