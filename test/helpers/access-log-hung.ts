@@ -42,7 +42,11 @@ export const hungHubward = async (t: Test): Promise<void> => {
   const long = `/v1/chat/completions?${'x'.repeat(16_000)}`
   const chat = async () => (await ask(port, long)).status
   // Envoy begins to write before hubward is there to read, and each line is one more that is thrown away.
-  await until('hubward to be ready', async () => (await stat('cluster.hubward-sidecar.membership_healthy')) === 1)
+  await until(
+    'hubward to be ready',
+    async () => (await stat('cluster.hubward-sidecar.membership_healthy')) === 1,
+    120_000,
+  )
   await until('the first line that has been taken', async () => {
     await ask(port, '/v1/chat/completions')
     return (await counted('grpc_entries_flushed')) > 0
