@@ -170,13 +170,22 @@ export const cut = (bytes: Buffer): { readonly frames: readonly Heard[]; readonl
   return { frames, rest: bytes.subarray(at) }
 }
 
-/** A header block of ours as an object. */
-export const headersOf = (block: Buffer): Record<string, string> => {
+const read = new Map<string, Readonly<Record<string, string>>>()
+
+/** A header block of ours as an object. There are few of them, so each is read once. */
+export const headersOf = (block: Buffer): Readonly<Record<string, string>> => {
+  const key = block.toString('latin1')
+  const known = read.get(key)
+  if (known !== undefined) return known
+  const headers = readBlock(block)
+  if (read.size < 1_000) read.set(key, headers)
+  return headers
+}
+
+const readBlock = (block: Buffer): Record<string, string> => {
   const headers: Record<string, string> = {}
-  // A field that plays no role for a server has lost its value on the way; as kept ones, all have theirs.
-  const kept = Buffer.from(block)
   const fields: Field[] = []
-  new HpackDecoder(4_096, true).decode(kept, 0, kept.length, { field: (field) => fields.push(field) })
+  new HpackDecoder(4_096, true).decode(block, 0, block.length, { field: (field) => fields.push(field) })
   for (const { name, value, role } of fields) {
     if (role === ROLE.malformed && !name.startsWith(':')) throw new Error(`a malformed field: ${name}`)
     headers[name] = value

@@ -66,6 +66,7 @@ export class MessageReader {
           if (!sink.message(bytes.subarray(from, at))) return at
           continue
         }
+        if (at === end) return at
       }
       const part = Math.min(this.#length - this.#have, end - at)
       if (!this.#room(this.#have + part))

@@ -80,7 +80,7 @@ export class Stream implements Call, MessageSink {
       outbox.headers(this.id, ANSWER_HEAD, false)
     }
     this.isAnswered = true
-    if (!outflow.message(this, message)) this.end(STATUS.resourceExhausted, 'too much is held for this connection')
+    if (!outflow.message(this, message)) this.#exhausted()
     this.#host.soon()
   }
 
@@ -192,7 +192,12 @@ export class Stream implements Call, MessageSink {
     if (this.#host.memory.take(end - start + PIECE_BYTES)) {
       // A copy: what it lies in may be a chunk of many times its size.
       this.#backlog.push(Buffer.from(bytes.subarray(start, end)))
-    } else this.end(STATUS.resourceExhausted, 'too much is held for this connection')
+    } else this.#exhausted()
+  }
+
+  /** There is no memory. A status would have to wait behind what waits; clients read this code as RESOURCE_EXHAUSTED. */
+  #exhausted(): void {
+    this.#host.reset(this, ERROR.enhanceYourCalm)
   }
 
   #catchUp(): void {
