@@ -1,11 +1,17 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { answerOf } from '../../src/cli/asked.ts'
 import { CASE_ENGINE } from '../../src/cli/case-engine.ts'
+import { decisionLines } from '../../src/cli/commands/decide.ts'
 import { documentsIn } from '../../src/cli/documents-in.ts'
+import { flagFindings, flagsIn } from '../../src/cli/flags-in.ts'
 import { runCase } from '../../src/documents/cases.ts'
 import { readDocuments } from '../../src/documents/read.ts'
-import { armText, layerText } from '../../src/engine/explain.ts'
+import { armText, type Explanation, layerText } from '../../src/engine/explain.ts'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import { ENVOY_OPTIONS_DEFAULT } from '../../src/envoy/config/options.ts'
 import { FLAG_FINDINGS, type FlagFindingCode } from '../../src/flags/findings.ts'
@@ -19,6 +25,7 @@ import { issueHop, verifyHop } from '../../src/request/hop.ts'
 import { macOf, signingKeys } from '../../src/request/signing-keys.ts'
 import { DOCUMENTS, FOUND, flagOf, GOOD, NOW, setOf } from '../helpers/lint-cases.ts'
 import { codesOf, NOW as REQUEST_NOW, read } from '../helpers/requests.ts'
+import { childEnvironment } from '../helpers/running-envoy.ts'
 
 const EXAMPLES = documentsIn(join(import.meta.dirname, '../../envoy/examples/documents')).set!
 
@@ -319,3 +326,92 @@ t.test('a decision tells in words what each flag said, and in which arm it is', 
     /control arm, because a tester forced it, so nothing of it is measured/,
   )
 })
+
+const folder = mkdtempSync(join(tmpdir(), 'hubward-flags-'))
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+const written = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+const near = (weights: string, sites = '') => `flags:
+  chat-emea-prefers-frankfurt:
+    state: ENABLED
+    variants: { "off": {}, fra: { preferred_region: fra, max_p95_ms: 120 }, lon: { preferred_region: lon${sites} } }
+    defaultVariant: "off"
+    targeting: { if: [{ in: [internal, { var: cohorts }] }, { fractional: ${weights} }, null] }
+    metadata: { layer: preference, class: interactive-inference, owner: a@example.com, purpose: p, expires: 2027-02-01, reviewEvery: 30d }
+`
+
+t.test('findings are told at the line of the file that they are about, in maps and in lists of flags', async (t) => {
+  const context = { now: NOW, documents: EXAMPLES }
+  const map = written('map.yaml', near('[[fra, 50], [lon, 50]]', ', eligible_sites: [frra]'))
+  const findings = flagFindings(flagsIn([map]), context)
+  const pointed = findings.map(({ code, path = '', line = 0, column = 0 }) => {
+    return [
+      code,
+      readFileSync(path, 'utf8')
+        .split('\n')
+        [line - 1]?.slice(column - 1),
+    ]
+  })
+  t.match(pointed, [
+    ['flag/several-constraints', /^\{ "off": \{\}, fra:/],
+    ['flag/unknown-site', /^\{ preferred_region: lon, eligible_sites: \[frra\]/],
+  ])
+  const variants = { a: { preferred_region: 'ams' } }
+  const metadata = { layer: 'preference', class: 'interactive-inference' }
+  const list = written(
+    'list.json',
+    JSON.stringify({ flags: [{ key: 'flag_42', state: 'ENABLED', variants, metadata }] }, null, 1),
+  )
+  const [name] = flagFindings(flagsIn([list]), context)
+  t.match(name, { code: 'flag/name', severity: 'error', line: 3, path: /list\.json$/ })
+  t.match(flagsIn([join(folder, 'nowhere')]), { set: null, problems: [{ code: 'documents/unreadable' }] })
+  mkdirSync(join(folder, 'empty'))
+  t.match(flagsIn([join(folder, 'empty')]).problems, [{ message: /no file of flags/ }])
+  t.match(flagsIn([map, folder]).problems, [{ code: 'flag/twice' }])
+})
+
+t.test('decide and explain ask with the flags of a file, and with a tester s word', async (t) => {
+  const file = written('near.yaml', near('[[fra, 100], [lon, 0]]'))
+  const asked = (over: object) =>
+    answerOf({
+      documents: [join(import.meta.dirname, '../../envoy/examples/documents')],
+      class: 'interactive-inference',
+      region: 'EMEA',
+      residency: 'EU,UK',
+      flags: [file],
+      ...over,
+    })
+  const decisionOf = (over: object) => (asked(over) as { explanation: Explanation }).explanation
+  t.match(decisionOf({}).decision, { target: 'ams/h100', layers: [] })
+  const told = decisionOf({ asCohort: 'internal' })
+  t.match(told.decision, { target: 'fra/h100', forced: true, layers: [{ variant: 'fra' }] })
+  t.match(told.text.join('\n'), /The preference flag chat-emea-prefers-frankfurt gave "fra", and had its say\./)
+  t.match(decisionLines(told.decision).join('\n'), /layer +The preference flag chat-emea-prefers-frankfurt gave "fra"/)
+  t.match(asked({ asCohort: 'internl' }), { wrong: [/did you mean "internal"/] })
+})
+
+t.test(
+  'validate reads flags beside documents, and against those in force; its exit code says what it found',
+  async (t) => {
+    const before = written('before.yaml', near('[["off", 98], [fra, 1], [lon, 1]]'))
+    const after = written('after.yaml', near('[["off", 80], [fra, 10], [lon, 10]]'))
+    const bad = written('bad.yaml', near('[[fra, 1]]').replace('chat-emea-prefers-frankfurt', 'flag_42'))
+    const validate = (...args: string[]) =>
+      new Promise<{ status: number | null; stdout: string }>((resolve) => {
+        const child = execFile(
+          process.execPath,
+          ['src/cli/hubward.ts', 'validate', 'envoy/examples/documents', ...args],
+          { cwd: join(import.meta.dirname, '../..'), env: childEnvironment() },
+          (_error, stdout) => resolve({ status: child.exitCode, stdout }),
+        )
+      })
+    const [moved, refused] = await Promise.all([
+      validate('--flags', after, '--flags-in-force', before),
+      validate('--flags', bad),
+    ])
+    t.match(moved, { status: 0, stdout: /after\.yaml:6:\d+ +flag\/moves-users .*100 % of the users of "fra"/ })
+    t.match(refused, { status: 3, stdout: /bad\.yaml:2:3 +flag\/name/ })
+  },
+)
