@@ -7,7 +7,7 @@ import { worldOf } from './engine.ts'
 
 /*
  * hubward's request path as `hubward serve` wires it, on a snapshot of 50 sites and 20 policies, without feeds and
- * files: `node bench/serve.ts SOCKET`. What is measured is bytes, facts, decision and answer.
+ * files: `node bench/serve.ts SOCKET [TRANSPORT]`. What is measured is bytes, facts, decision and answer.
  */
 
 const snapshot = worldOf(50, 20, 'a')
@@ -47,6 +47,8 @@ await startEnvoyServer(
       return { decision }
     },
   }),
+  (error) => console.error(error),
+  process.argv[3] === 'own' ? 'own' : 'grpc-js',
 ).then((server) => server.setServing(true))
 console.log('up')
 process.on('SIGTERM', () => process.exit(0))

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EnvoyObject } from '../src/envoy/config/envoy-object.ts'
+import type { TransportName } from '../src/envoy/transports.ts'
 import { minimalEnvoy } from '../test/helpers/envoy-minimal.ts'
 import { childEnvironment, startEnvoy } from '../test/helpers/running-envoy.ts'
 
@@ -18,7 +19,8 @@ export interface PeerRow {
   readonly bad: number
 }
 
-interface Peer {
+/** What takes its turn at an Envoy. */
+export interface Peer {
   readonly name: string
   /** The sidecar's process; undefined where Envoy works alone. */
   readonly start?: (socket: string) => Promise<ChildProcess>
@@ -79,7 +81,21 @@ const lua = (config: EnvoyObject): EnvoyObject => {
   return config
 }
 
+/** hubward's own path, on one of its transports. */
+export const hubwardPeer = (name: string, transport: TransportName): Peer => ({
+  name,
+  shape: (config) => config,
+  start: (socket) => upWith(process.execPath, ['--max-semi-space-size=4', join(HERE, 'serve.ts'), socket, transport]),
+})
+
 /** The Go peer, built where Go is; undefined elsewhere, and the page then says that it was not run. */
+export const goPeer = (): Peer | undefined => {
+  const go = goBinary()
+  return go === undefined
+    ? undefined
+    : { name: 'go', shape: (config) => config, start: (socket) => upWith(go, ['-socket', socket]) }
+}
+
 const goBinary = (): string | undefined => {
   const binary = join(tmpdir(), 'hubward-bench-go-ext-proc')
   try {
@@ -95,26 +111,20 @@ export const benchThroughEnvoy = async (
   rounds = 3,
 ): Promise<{ readonly rows: readonly PeerRow[]; readonly notRun: readonly string[] }> => {
   const notRun: string[] = []
-  const go = goBinary()
+  const go = goPeer()
   if (go === undefined) notRun.push('go: no Go on this machine, or it could not be built')
   const peers: Peer[] = [
     { name: 'no filter', shape: without },
     { name: 'lua', shape: lua },
-    ...(go === undefined
-      ? []
-      : [
-          {
-            name: 'go',
-            shape: (config: EnvoyObject) => config,
-            start: (socket: string) => upWith(go, ['-socket', socket]),
-          },
-        ]),
-    {
-      name: 'hubward',
-      shape: (config) => config,
-      start: (socket) => upWith(process.execPath, ['--max-semi-space-size=4', join(HERE, 'serve.ts'), socket]),
-    },
+    ...(go === undefined ? [] : [go]),
+    hubwardPeer('hubward', 'grpc-js'),
+    hubwardPeer('hubward, transport: own', 'own'),
   ]
+  return { rows: await inTurns(peers, rounds), notRun }
+}
+
+/** Every peer in turn, several rounds; the medians. */
+export const inTurns = async (peers: readonly Peer[], rounds: number): Promise<readonly PeerRow[]> => {
   const seen = new Map<string, PeerRow[]>()
   for (let round = 0; round < rounds; round++) {
     for (const peer of peers) {
@@ -124,7 +134,7 @@ export const benchThroughEnvoy = async (
       }
     }
   }
-  return { rows: [...seen.values()].map(median), notRun }
+  return [...seen.values()].map(median)
 }
 
 const measure = async (peer: Peer): Promise<PeerRow[]> => {
