@@ -142,7 +142,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     admin?.changed()
   })
   const gaps = openGaps({ stateDir: config.stateDir, clock, metrics, log, current: () => store.current, bug })
-  const rollouts = openRollouts({ stateDir: config.stateDir, store, clock, log })
+  const rollouts = openRollouts({ stateDir: config.stateDir, store, clock, metrics, log })
   const estimates = createEstimates()
   const forecasts = createForecastWatch({ current: () => store.current, tally, metrics })
   store.subscribe((snapshot, _events, change) => {

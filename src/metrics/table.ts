@@ -64,6 +64,11 @@ export const METRICS = {
     labels: ['rollout', 'arm', 'action'],
     says: 'decisions on requests that take part in a rollout, forced ones left out',
   },
+  hubward_rollout_share_ratio: {
+    type: 'gauge',
+    labels: ['rollout', 'status', 'stage'],
+    says: "the treatment's share of those that take part in a rollout: 1 once finished, 0 after any other end",
+  },
   hubward_no_policy_total: { type: 'counter', labels: ['class'], says: 'requests that no policy covered' },
   hubward_panic_total: {
     type: 'counter',

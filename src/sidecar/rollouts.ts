@@ -4,6 +4,7 @@ import { orderProblem } from '../engine/rollout-orders.ts'
 import { finalReport } from '../engine/rollout-report.ts'
 import type { Log } from '../log.ts'
 import { type Arms, createArms, type Followed } from '../measure/arms.ts'
+import type { Metrics } from '../metrics.ts'
 import type { EpochMs } from '../model/names.ts'
 import type { RolloutState } from '../model/rollout.ts'
 import type { Store } from '../store.ts'
@@ -14,6 +15,7 @@ export interface RolloutsParts {
   readonly stateDir: string
   readonly store: Pick<Store, 'current' | 'apply' | 'subscribe'>
   readonly clock: { readonly now: () => EpochMs }
+  readonly metrics: Metrics
   readonly log: Log
 }
 
@@ -34,7 +36,7 @@ export interface OpenRollouts {
 const SAVE_EVERY_MS = 2_000
 
 /** Opens the rollouts with their file in the state folder. */
-export function openRollouts({ stateDir, store, clock, log }: RolloutsParts): OpenRollouts {
+export function openRollouts({ stateDir, store, clock, metrics, log }: RolloutsParts): OpenRollouts {
   const path = join(stateDir, 'rollouts.json')
   const arms = createArms()
   let followed: { readonly rollouts: unknown; readonly documents: unknown } | undefined
@@ -90,15 +92,23 @@ export function openRollouts({ stateDir, store, clock, log }: RolloutsParts): Op
     if (isDue()) write()
   })
 
+  const stageOf = ({ name, stage }: RolloutState): string =>
+    store.current.programs.rollouts.get(name)?.stages[stage]?.name ?? String(stage)
   const shown = (state: RolloutState): RolloutView => {
     const document = store.current.programs.rollouts.get(state.name) ?? null
     return {
       state,
-      stage: document?.stages[state.stage]?.name ?? String(state.stage),
+      stage: stageOf(state),
       document,
       report: document === null ? null : finalReport(document, state),
     }
   }
+  metrics.read('hubward_rollout_share_ratio', () =>
+    Object.values(store.current.data.rollouts).map((state) => {
+      const { name, status, shareBp } = state
+      return [[name, status, stageOf(state)], shareBp / 10_000]
+    }),
+  )
   return {
     arms,
     restore: () => {

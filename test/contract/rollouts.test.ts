@@ -52,6 +52,8 @@ t.test('a rollout of a running hubward, by hand', async (t) => {
     t.ok([...second.values()].filter((arm) => arm === 'treatment').length > 340)
   })
   t.test('is listed and shown, with its release notes from the documents alone', async (t) => {
+    const page = await (await fetch(`${hubward.url()}/metrics`)).text()
+    t.match(page, /hubward_rollout_share_ratio\{rollout="frankfurt-first",status="running",stage="more"\} 0\.8/)
     t.match((await hubward.cli('list')).out, /frankfurt-first\s+running\s+more\s+80 %\s+all/)
     const status = (await hubward.cli('status', 'frankfurt-first')).out
     t.match(status, /last word: promote by ops@example\.com/)

@@ -109,6 +109,7 @@ export const rolloutProcess = async (t: Test, rolloutSpec: string, isOwnProcess 
   }
   return {
     folder,
+    url: () => url,
     ask,
     start,
     kill: () => running!.stop(),

@@ -1,4 +1,5 @@
 import { createLog } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import type { ArmCount, ArmsReading, CriterionReading, Rollout, RolloutState } from '../../src/model/rollout.ts'
 import { type OpenRollouts, openRollouts } from '../../src/sidecar/rollouts.ts'
 import { policy, site, World } from './world.ts'
@@ -126,6 +127,7 @@ export const rolloutsOf = (world: World, stateDir: string): OpenRollouts => {
       },
     },
     clock: { now: () => world.now },
+    metrics: createMetrics(),
     log: createLog('silent'),
   })
 }
