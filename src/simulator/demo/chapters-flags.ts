@@ -26,6 +26,7 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
     id: 'rollout',
     title: 'An Amsterdam-first policy goes 1 %, 10 %, 100 % and wins',
     do: [
+      // Later rather than slower: at this rate a slower site would run out of slots, and the rollout be about that.
       { do: 'order', site: 'fra', command: { do: 'delay-headers', ms: 120 } },
       untilIs('before', 'assistants', 'assistants go to Frankfurt, by version 1', {
         ...{ status: 200, site: 'fra', policy: 'assistants@1' },
@@ -56,6 +57,10 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
         to: ['ten-percent', 'everybody', 'finished'],
       },
       { what: 'nobody sees an error', all: 'talk', match: { status: 200, complete: true, error: '' } },
+      {
+        ...{ what: 'nobody is left in version 1', count: 'talk', since: 'won' },
+        ...{ match: { policy: 'assistants@1' }, max: 0 },
+      },
       { what: 'who came to Amsterdam stays there', kept: 'talk', policy: 'assistants@2', min: 100 },
       {
         what: 'version 2 is the default',
