@@ -1,5 +1,5 @@
 import type { Decision } from '../model/decision.ts'
-import type { FlagContext, FlagResult, Scalar } from '../model/flag.ts'
+import type { FlagContext, FlagDefinition, FlagResult, Scalar } from '../model/flag.ts'
 import type { ClassName, EpochMs, FlagKey, RolloutName, SourceName } from '../model/names.ts'
 import type { RolloutStatus } from '../model/rollout.ts'
 import type { AskedFacts, KnownNames } from './facts-json.ts'
@@ -27,12 +27,21 @@ export interface FlagRow {
   readonly stale?: 'keep' | 'off'
 }
 
+/** A flag with all that is known of it. */
+export interface FlagRowWhole extends FlagRow {
+  readonly written: FlagDefinition
+  /** As its rollout renders it: what providers of flagd evaluate. */
+  readonly served: FlagDefinition
+}
+
 /** What the routes of flags work on; the sidecar hands it over. */
 export interface FlagsView {
   /** Every flag in force, sorted. */
   readonly keys: () => readonly FlagKey[]
   readonly evaluate: (key: FlagKey, context: FlagContext) => FlagAnswer
   readonly rows: () => readonly FlagRow[]
+  /** One flag with its definition as it was written, and as it is served; undefined: there is none. */
+  readonly row: (key: FlagKey) => FlagRowWhole | undefined
   /** A hash of all definitions in force, as rollouts render them. */
   readonly definitions: () => string
   /** Undefined: no documents have been accepted yet. */

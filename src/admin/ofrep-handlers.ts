@@ -3,6 +3,7 @@ import type { EpochMs } from '../model/names.ts'
 import type { FlagsView } from './flags-view.ts'
 import { badContext, contextIn, flagAnswer, type OfrepAnswer } from './ofrep-answers.ts'
 import { OfrepStreams } from './ofrep-streams.ts'
+import { problem } from './problem.ts'
 
 /** Bulk evaluations at once; they take turns with everything else, and more of them would only take longer. */
 const BULKS_MAX = 16
@@ -20,6 +21,10 @@ export function ofrepHandlers(view: FlagsView, now: () => EpochMs) {
   return {
     handlers: {
       flags: () => ({ now: now(), flags: view.rows() }),
+      flag: (request: FastifyRequest, reply: FastifyReply) => {
+        const { key } = request.params as { readonly key: string }
+        return view.row(key) ?? problem(reply, 404, 'Unknown', `no flag is called "${key}"`)
+      },
       ofrepFlag: (request: FastifyRequest, reply: FastifyReply) => {
         const { key } = request.params as { readonly key: string }
         const context = contextIn(request.body)

@@ -171,6 +171,12 @@ export const ROUTES = {
     says: 'the flags in force, with their sources, layers and rollouts',
     answers: { 200: '`flags`, by key; `stale` where the source has not been heard for longer than its ttl' },
   },
+  flag: {
+    path: '/v1/flags/:key',
+    open: false,
+    says: 'one flag with its definition as it was written, and as its rollout has it served',
+    answers: { 200: 'the flag, `written` and `served`', 404: 'no such flag' },
+  },
   ofrepFlags: {
     path: '/ofrep/v1/evaluate/flags',
     method: 'POST',

@@ -58,6 +58,13 @@ export function flagsView(parts: FlagsViewParts, served: () => readonly ServedFl
         return program === undefined ? [] : [rowOf(program, data, now())]
       })
     },
+    row: (key) => {
+      const { data, programs } = current()
+      const program = programs.flags.get(key)
+      if (program === undefined) return undefined
+      const written = data.flagSets[program.source]?.set.flags[key]?.definition ?? program.flag.definition
+      return { ...rowOf(program, data, now()), written, served: program.flag.definition }
+    },
     definitions: () => {
       const flags = served()
       if (flags !== hashOf) hash = createHash('sha256').update(definitionText(flags, {})).digest('hex').slice(0, 32)

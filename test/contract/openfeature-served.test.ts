@@ -48,7 +48,7 @@ t.test('an OpenFeature SDK with the public OFREP provider', async (t) => {
 
   await t.test('gets routing decisions as object flags, the same that programs get', async (t) => {
     for (const context of contexts(20)) {
-      const details = await client.getObjectDetails<Record<string, unknown>>('route', {}, { ...context, country: 'NL' })
+      const details = await client.getObjectDetails('route', {}, { ...context, country: 'NL' })
       const decision = await world.decide({ sessionKey: context.targetingKey, country: 'NL' })
       t.match(details, { reason: 'TARGETING_MATCH', variant: decision.target })
       const { action, target, cluster, reason, policy, arm } = decision
@@ -221,7 +221,7 @@ t.test('tokens apply, also as API keys, and errors are in words of OFREP', async
   t.equal((await asked({ 'x-api-key': 's3cret' })).status, 200)
   t.equal((await asked({ authorization: 'Bearer s3cret' })).status, 200)
   t.equal((await asked({ 'x-api-key': 's3cret' }, '/v1/decide')).status, 401, 'API keys are for OFREP alone')
-  const early = await jobsServer(t, new World(), { documents: false })
+  const early = await jobsServer(t, new World({}), { documents: false })
   const soon = await fetch(`${early.url}${bulk}/route`, {
     method: 'POST',
     body: '{"context":{"class":"chat"}}',
@@ -341,14 +341,15 @@ t.test('operators list flags and evaluate one', async (t) => {
   const cli = (...words: string[]): Promise<{ code: number; out: string; err: string }> =>
     new Promise((resolve) => {
       const program = join(import.meta.dirname, '..', '..', 'src', 'cli', 'hubward.ts')
-      const env = { ...childEnvironment(), HUBWARD_ADMIN: world.url }
-      execFile(process.execPath, [program, 'flags', ...words], { env }, (error, out, err) =>
+      const args = [program, 'flags', ...words, '--admin', world.url]
+      execFile(process.execPath, args, { env: childEnvironment() }, (error, out, err) =>
         resolve({ code: error === null ? 0 : Number(error.code), out, err }),
       )
     })
-  const [list, json, route, none, bad] = await Promise.all([
+  const [list, json, shown, route, none, bad] = await Promise.all([
     cli(),
     cli('--json'),
+    cli('show', CHAT),
     cli('eval', 'route.fine-tuning', '--context', '{"targetingKey":"j-1","residency":["EU"]}'),
     cli('eval', 'nobody-knows-it'),
     cli('eval', 'page-size', '--context', '[1]'),
@@ -361,6 +362,8 @@ t.test('operators list flags and evaluate one', async (t) => {
   )
   t.match(list.out, /switched-off +- +- +disabled/)
   t.match(JSON.parse(json.out).flags, [{ key: 'banner-text', source: 'web', state: 'ENABLED' }])
+  t.match(JSON.parse(shown.out), { written: { variants: { control: {} } }, served: { targeting: { fractional: [] } } })
+  t.equal(JSON.parse(shown.out).written.targeting, undefined, 'what was written is told beside what is served')
   t.match(route.out, /"target": "fra\/h100"[\s\S]*variant fra\/h100, TARGETING_MATCH/)
   t.match([none.code, none.err], [1, /FLAG_NOT_FOUND/])
   t.match([bad.code, bad.err], [2, /no JSON object/])

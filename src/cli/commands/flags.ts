@@ -27,6 +27,21 @@ export function flagsCommand(program: Command): void {
     if (flags.json) say(JSON.stringify(answer, null, 2))
     else for (const line of flagLines(answer.flags, answer.now)) say(line)
   })
+  const show = command
+    .command('show')
+    .argument('<key>', 'the flag')
+    .summary('show the definition of one flag')
+    .description(
+      'Shows one flag with its definition as it was written and, where a rollout drives it, as it is served, in JSON.',
+    )
+  withAdminFlags(show).action(async (key: string) => {
+    // The options of `hubward flags` are read wherever they stand.
+    const flags: Flags = show.optsWithGlobals()
+    const { status, json } = await askAdmin(flags, `/v1/flags/${encodeURIComponent(key)}`)
+    if (status === 200) say(JSON.stringify(json, null, 2))
+    else complain(`error: ${(json as { readonly detail?: string }).detail ?? status}`)
+    process.exitCode = status === 200 ? EXIT_CODES.ok.code : EXIT_CODES.failure.code
+  })
   const evaluate = command
     .command('eval')
     .argument('<key>', 'the flag; `route.<class>` is the routing decision of a class')
@@ -42,9 +57,9 @@ export function flagsCommand(program: Command): void {
 Examples:
   hubward flags eval route.interactive-inference --context '{"targetingKey":"s-1","tenant":"acme","country":"NL"}'`,
     )
-  withAdminFlags(evaluate).action(async (key: string, own: EvaluateFlags) => {
-    const flags: EvaluateFlags = { ...(command.opts() as Flags), ...own }
-    const context = contextOf(evaluate, own.context ?? '{}')
+  withAdminFlags(evaluate).action(async (key: string) => {
+    const flags: EvaluateFlags = evaluate.optsWithGlobals()
+    const context = contextOf(evaluate, flags.context ?? '{}')
     const { status, json } = await askAdmin(flags, `/ofrep/v1/evaluate/flags/${encodeURIComponent(key)}`, { context })
     const answer = json as Answer
     if (flags.json) say(JSON.stringify(answer, null, 2))
