@@ -58,14 +58,17 @@ const restored = (
   return { data: next, programs: compilePrograms(next, programs.compile, programs.compileFlag) }
 }
 
-/** The snapshot with rollouts begun whose document and flag are there; a document that says something else begins anew. */
+/** The snapshot with rollouts begun whose document and flag are there; one that says something else, or whose flag does, begins anew. */
 export const startRollouts = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
   const { data, programs } = snapshot
   const after = [...programs.rollouts.values()].flatMap((rollout) => {
     const state = data.rollouts[rollout.metadata.name]
-    if (state !== undefined && state.hash === rolloutHash(rollout)) return []
-    const policy = treatmentOf(programs, rollout)
-    return policy === undefined ? [] : [begun(rollout, policy, now)]
+    const treatment = treatmentOf(programs, rollout)
+    if (treatment === undefined) return []
+    const isSame = state?.hash === rolloutHash(rollout)
+    // What was learnt of one treatment says nothing of another; an end is one for all that the document may bring.
+    if (isSame && (isEnded(state!.status) || state!.meaning === treatment.meaning)) return []
+    return [begun(rollout, treatment, now)]
   })
   return changed(snapshot, after, 'judge', now, events)
 }

@@ -34,6 +34,9 @@ function stillBecause({ routing, flags }: Programs, rollout: Rollout): string | 
   if (flag === undefined) return `no source has the flag ${rollout.flag}`
   if (flag.rollout !== rollout.metadata.name)
     return `the flag ${rollout.flag} is not of the layer rollout and of class ${rollout.class}`
+  const treatment = flag.flag.meanings[rollout.variants.treatment]
+  if (rollout.policy !== undefined && treatment?.kind === 'policy' && treatment.policy !== rollout.policy)
+    return `the treatment of ${rollout.flag} names ${treatment.policy}, and the rollout ${rollout.policy}`
   return flag.flag.definition.state === 'DISABLED' ? `the flag ${rollout.flag} is switched off` : undefined
 }
 

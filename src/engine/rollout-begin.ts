@@ -11,26 +11,39 @@ import { atStage } from './rollout.ts'
  */
 export function rolloutHash(rollout: Rollout): string {
   const { metadata, rollback: _, escalation: __, dashboard: ___, freezeWindows: ____, ...rest } = rollout
-  const text = JSON.stringify([metadata.name, rest])
-  return [0, 1].map((seed) => murmur3(text, seed).toString(16).padStart(8, '0')).join('')
+  return hashOf(JSON.stringify([metadata.name, rest]))
 }
 
-/** The policy that the treatment of a rollout names; null: an overlay. Undefined while its flag is not there. */
-export function treatmentOf({ flags }: Programs, rollout: Rollout): string | null | undefined {
+const hashOf = (text: string): string =>
+  [0, 1].map((seed) => murmur3(text, seed).toString(16).padStart(8, '0')).join('')
+
+/** What the flag of a rollout has to say: the policy that its treatment names, null for an overlay, and a hash of both variants. */
+export interface Treatment {
+  readonly policy: string | null
+  readonly meaning: string
+}
+
+/** What the flag of a rollout gives its treatment; undefined while it is not there. */
+export function treatmentOf({ flags }: Programs, rollout: Rollout): Treatment | undefined {
   const program = flags.get(rollout.flag)
   if (program?.rollout !== rollout.metadata.name) return undefined
-  const meaning = program.flag.meanings[rollout.variants.treatment]
-  if (meaning === undefined) return undefined
-  return meaning.kind === 'policy' ? meaning.policy : (rollout.policy ?? null)
+  const { meanings } = program.flag
+  const treatment = meanings[rollout.variants.treatment]
+  if (treatment === undefined) return undefined
+  return {
+    policy: treatment.kind === 'policy' ? treatment.policy : (rollout.policy ?? null),
+    meaning: hashOf(JSON.stringify([meanings[rollout.variants.control] ?? null, treatment])),
+  }
 }
 
 /** A rollout at the begin of its first stage. */
-export function begun(rollout: Rollout, policy: string | null, now: EpochMs): RolloutState {
+export function begun(rollout: Rollout, { policy, meaning }: Treatment, now: EpochMs): RolloutState {
   const blank: RolloutState = {
     name: rollout.metadata.name,
     flag: rollout.flag,
     hash: rolloutHash(rollout),
     policy,
+    meaning,
     status: 'running',
     stage: 0,
     stageSince: now,

@@ -89,12 +89,14 @@ export function createArms(): Arms {
         const exposedAt = state.exposedAt ?? state.stageSince
         const exposure = `${state.stage} ${state.shareBp} ${exposedAt}`
         const known = lines.get(state.name)
-        if (known?.book.hash === state.hash) {
+        // The same document begins anew where its flag gives another treatment.
+        const begin = `${state.hash} ${state.startedAt}`
+        if (known?.book.hash === begin) {
           known.book.expose(exposure, exposedAt)
           next.set(state.name, Object.assign(known, one))
           continue
         }
-        const book = new Book(state.hash, exposure, exposedAt, rollout.unit === 'job')
+        const book = new Book(begin, exposure, exposedAt, rollout.unit === 'job')
         const before = memory[state.name]
         if (before !== undefined) book.restore(before)
         next.set(state.name, { ...one, book, criteria: [], criteriaUnits: -1, criteriaAt: 0, isReported: false })

@@ -93,7 +93,7 @@ export function simulateRun(rollout: Rollout, scenario: Scenario, seed: number, 
   const others = new Others()
   const outcome = blank()
   const { entry } = outcome
-  let state = begun(rollout, null, 0)
+  let state = begun(rollout, { policy: null, meaning: '' }, 0)
   let judged: Stop | undefined
   let canary = 0
   // The 95th percentile of what is lognormal, sigma 0.5.

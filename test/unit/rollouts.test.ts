@@ -14,6 +14,7 @@ import { documentCases } from '../helpers/rollout-documents.ts'
 import { generator, SCENARIOS, simulatedRollout, simulateRun } from '../helpers/rollout-runs.ts'
 import { flag, RolloutWorld, reading, rollout, units } from '../helpers/rollout-world.ts'
 
+const TREATMENT = { policy: 'p@2', meaning: '' }
 const GOOD = [reading('response.p95_ms', -28, 7), reading('errors.ratio', 0, 0.005)]
 const told = (world: RolloutWorld) =>
   world.events.filter((event): event is Event & { kind: 'rollout-changed' } => event.kind === 'rollout-changed')
@@ -164,7 +165,7 @@ t.test('what was counted', async (t) => {
   t.test('weighs the same whether both arms are told at once or one after the other', async (t) => {
     fc.assert(
       fc.property(fc.nat({ max: 20 }), fc.nat({ max: 5 }), (inControl, inTreatment) => {
-        const state = begun(doc, 'p@2', 0)
+        const state = begun(doc, TREATMENT, 0)
         const [control, treatment] = [units(90, inControl), units(10, inTreatment)]
         const take = (before: typeof state, counts: { control: typeof control; treatment: typeof control }) =>
           countedIn(doc, before, { rollout: 'r', counts, assigned: { control: 0, treatment: 0 }, ...none })
@@ -177,7 +178,7 @@ t.test('what was counted', async (t) => {
     )
   })
   t.test('waits for units of the other arm, then is weighed with its share', async (t) => {
-    const state = begun(doc, 'p@2', 0)
+    const state = begun(doc, TREATMENT, 0)
     const first = countedIn(doc, state, {
       rollout: 'r',
       counts: { control: units(0), treatment: units(1, 1) },
@@ -192,11 +193,11 @@ t.test('what was counted', async (t) => {
   t.test('refusals of the treatment are harm like errors', async (t) => {
     const guarded = rollout({ guardrails: [{ event: 'refused', ratioMax: 1.5 }] })
     const counts = { control: units(900), treatment: { units: 100, bad: { refused: 10 } } }
-    const after = countedIn(guarded, begun(guarded, 'p@2', 0), { rollout: 'r', counts, ...none })
+    const after = countedIn(guarded, begun(guarded, TREATMENT, 0), { rollout: 'r', counts, ...none })
     t.equal(harmOf(guarded, after)?.event, 'refused')
   })
   t.test('sessions are assigned once, however many requests they send', async (t) => {
-    const state = begun(doc, 'p@2', 0)
+    const state = begun(doc, TREATMENT, 0)
     const counts = { control: units(100), treatment: units(9_000) }
     const assigned = { control: 100, treatment: 1 }
     t.equal(isSkewed(countedIn(doc, state, { rollout: 'r', counts, assigned, ...none })), false)
@@ -299,6 +300,20 @@ t.test('a rollout', async (t) => {
     world.documents({ ...set, rollouts: [rollout({ unitsMin: 101 })] })
     t.match(world.state, { stage: 0, totals: NO_COUNTS })
   })
+  t.test(
+    'begins anew where its flag gives another treatment, and stands still where that is not what it says',
+    async (t) => {
+      const overlay = rollout()
+      const { policy: _, ...rest } = overlay
+      const world = healthy(new RolloutWorld(rest)).pass(61_000)
+      t.equal(world.state.stage, 1)
+      world.flags(flag({ variants: { control: {}, treatment: { preferred_region: 'ams' } } }))
+      t.match(world.state, { stage: 0, policy: null, totals: NO_COUNTS })
+      const said = healthy(new RolloutWorld())
+      said.flags(flag({ variants: { control: {}, treatment: { policy: 'p@1' } } })).pass(61_000)
+      t.match(said.state, { stage: 0, status: 'held', says: /names p@1, and the rollout p@2/ })
+    },
+  )
   t.test('whose document has gone for a minute is aborted, and one that comes back goes on', async (t) => {
     const world = healthy(new RolloutWorld()).pass(61_000)
     const set = world.snapshot.data.sets.test!
