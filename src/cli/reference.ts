@@ -30,7 +30,9 @@ import { FLAG_KINDS } from '../openfeature/kinds.ts'
 import { FACT_PROBLEMS } from '../request/fact-problems.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 import { hubwardProgram } from './program.ts'
+import { measurementParts } from './reference-measurement.ts'
 import { fieldRows } from './schema-fields.ts'
+import { TRANSPORT } from './transport-words.ts'
 import { yamlText } from './yaml-text.ts'
 
 const cell = (value: unknown): string =>
@@ -78,7 +80,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       table(
         ['signal', 'unit', 'of', 'worse', 'range', 'hard age', 'least events', 'amber', 'red', 'what it is'],
         Object.entries(SIGNALS as Readonly<Record<string, Signal>>).map(([name, row]) => [
-          `\`${name}\`${row.byModel ? ' (also by model)' : ''}`,
+          `\`${name}\`${row.byModel ? ' (also by model)' : row.byClass ? ' (by class)' : ''}`,
           row.unit,
           row.scope,
           row.worseWhen,
@@ -92,6 +94,8 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       ),
       "A sample is `fresh` up to its hard age (the class's `freshness` for the signal, else the hard age above, else the class's `default`), then `stale`; `missing` was never measured; `insufficient` has fewer events behind it than the least, and satisfies a requirement, so that an idle fallback can take traffic. A site's signal holds for each of its pools.",
     ),
+  transport: () =>
+    page('Transport', TRANSPORT.opening, table(...TRANSPORT.limits), TRANSPORT.patience, table(...TRANSPORT.costs)),
   reasons: () =>
     page(
       'Reasons and constraints',
@@ -256,6 +260,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
       'An admitted job (a class whose `whenHubwardIsDown` is `refuse`, asked with `reserve`, or routed through Envoy with needs) holds what it declares until it reports its end or its reservation ages out. It is told `run`, `pause`, `resume` or `move`, with a reason, the number behind it and a deadline where one is known; whoever runs the job does it. Several hubwards know only their own reservations: until they share a store, each can give away the same headroom once.',
       words(ADVICE_REASONS, ['reason', 'meaning']),
     ),
+  measurement: () => page('Measurement', 'What came of requests, and what follows from it.', ...measurementParts()),
   planning: () =>
     page(
       'Readiness, guesses and gaps',
