@@ -46,8 +46,6 @@ export interface OpenFlags {
   readonly serve: () => Promise<void>
   /** How many providers of flagd follow. */
   readonly followers: () => number
-  /** Where flagd.sync.v1 is served; undefined: nowhere. */
-  readonly address: () => string | undefined
   readonly stop: () => Promise<void>
 }
 
@@ -128,7 +126,6 @@ export function openFlags(
       log.info({ address: server.address }, 'flagd.sync.v1 is served')
     },
     followers: () => server?.streams() ?? 0,
-    address: () => server?.address,
     stop: async () => {
       server?.stop()
       await sources.stop()
