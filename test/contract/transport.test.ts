@@ -16,6 +16,7 @@ import { minimalEnvoy } from '../helpers/envoy-minimal.ts'
 import { call, generated, recorder, replay, withoutResets } from '../helpers/h2-differential.ts'
 import { callHeaders, frame, HpackWriter, message, PREFACE, settings, u32 } from '../helpers/h2-frames.ts'
 import { echoHandlers } from '../helpers/h2-peer.ts'
+import { soak } from '../helpers/h2-soak.ts'
 import { grpcGoClient, h2spec } from '../helpers/h2-tools.ts'
 import { load } from '../helpers/raw-load.ts'
 import { childEnvironment, startEnvoy, until } from '../helpers/running-envoy.ts'
@@ -215,6 +216,17 @@ t.test('a client that never reads its socket is not read from any more, and its 
   t.teardown(() => other.destroy())
   t.equal((await call(other, generated(1, 1)[0]!)).status, '200', 'others are answered meanwhile')
 })
+
+t.test(
+  '20,000 requests through Envoy, failing closed: each is answered, and the memory of the server stands',
+  async (t) => {
+    // The long form is `node bench/soak.ts`.
+    const { rssMb, ...rest } = await soak({ requests: 20_000, step: 2_500, transport: 'own', heapMb: 48 })
+    t.same(rest, { byStatus: { 200: 20_000 }, broken: 0, failed: 0, goaways: 0, isAlive: true })
+    const [before, after] = [rssMb[3]!, rssMb.at(-1)!]
+    t.ok(after - before < 8, `${before.toFixed(1)} MB after 10,000, ${after.toFixed(1)} MB after 20,000`)
+  },
+)
 
 t.test('no mistake of ours was told by any of these servers', async (t) => {
   t.same(troubles, [])
