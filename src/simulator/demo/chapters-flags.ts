@@ -63,10 +63,10 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
       },
       { what: 'who came to Amsterdam stays there', kept: 'talk', policy: 'assistants@2', min: 100 },
       {
-        what: 'version 2 is the default',
-        all: 'after',
-        match: { status: 200, site: 'ams', policy: 'assistants@2', reason: 'first-choice' },
+        ...{ what: 'version 2 is the default', count: 'after' },
+        ...{ match: { status: 200, site: 'ams', policy: 'assistants@2', reason: 'first-choice' }, min: 15, max: 20 },
       },
+      { what: 'and nobody gets version 1', count: 'after', match: { policy: 'assistants@1' }, max: 0 },
     ],
   },
   {
@@ -99,11 +99,16 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
         ...{ match: { status: 500, policy: 'translation@1' }, max: 0 },
       },
       {
-        ...{ what: 'all that is asked after it goes by the control', count: 'after' },
-        ...{ match: { status: 200, site: 'fra', policy: 'translation@1' }, min: 40, max: 40 },
+        // On a machine that is busy with other things Envoy may send one or another by itself, by no version at all.
+        ...{ what: 'what is asked after it goes by the control', count: 'after' },
+        ...{ match: { status: 200, policy: 'translation@1' }, min: 30, max: 40 },
       },
       {
-        ...{ what: 'and nothing by version 2', count: 'steady', since: 'back' },
+        ...{ what: 'none of it by version 2', count: 'after' },
+        ...{ match: { policy: 'translation@2' }, max: 0 },
+      },
+      {
+        ...{ what: 'nor what was under way', count: 'steady', since: 'back' },
         ...{ match: { policy: 'translation@2' }, max: 0 },
       },
     ],
