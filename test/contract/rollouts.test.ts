@@ -33,7 +33,6 @@ t.test('a rollout of a running hubward, by hand', async (t) => {
     ])
     t.equal((await hubward.ask('/v1/rollouts/none/order', { order: 'hold', author: 'a', reason: 'b' })).status, 404)
     t.equal((await hubward.ask('/v1/rollouts/none')).status, 404)
-    t.match(await hubward.cli('promote', 'frankfurt-first'), { code: 2, err: /--reason/ })
     t.equal((await hubward.state()).stage, 0)
   })
   t.test('is promoted by hand, and nobody leaves the treatment', async (t) => {
@@ -58,13 +57,8 @@ t.test('a rollout of a running hubward, by hand', async (t) => {
     const status = (await hubward.cli('status', 'frankfurt-first')).out
     t.match(status, /last word: promote by ops@example\.com/)
     t.match(status, /E OF HARM/)
-    t.match(
-      (await hubward.cli('notes', 'frankfurt-first')).out,
-      /# frankfurt-first[\s\S]*## Rollback\n\nswitch the flag off/,
-    )
     const offline = await hubward.cli('notes', 'frankfurt-first', '--documents', `${hubward.folder}/documents`)
-    t.match(offline.out, /It has not begun\./)
-    t.match(await hubward.cli('report', 'nobody'), { code: 1, err: /No such rollout/ })
+    t.match(offline.out, /# frankfurt-first[\s\S]*It has not begun\.[\s\S]*## Rollback\n\nswitch the flag off/)
   })
   t.test('goes on where it was after it was killed, with what was measured', async (t) => {
     const decisions = await hubward.decide(SESSIONS)
@@ -88,7 +82,11 @@ t.test('a rollout of a running hubward, by hand', async (t) => {
     t.strictSame(armsOf(await hubward.decide(SESSIONS)), armsOf(decisions))
   })
   t.test('is aborted, and everybody is back where they were', async (t) => {
-    t.equal((await hubward.cli('abort', 'frankfurt-first', '-r', 'not today', '--author', 'ops@example.com')).code, 0)
+    const order = { order: 'abort', reason: 'not today', author: 'ops@example.com' }
+    t.match(await hubward.ask('/v1/rollouts/frankfurt-first/order', order), {
+      status: 200,
+      json: { state: { shareBp: 0 } },
+    })
     const after = await hubward.decide(SESSIONS)
     t.ok(after.every(({ arm, policy }) => arm === null && policy === 'chat@1'))
     t.match(await hubward.cli('resume', 'frankfurt-first', '-r', 'after all'), {
