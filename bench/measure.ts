@@ -129,7 +129,7 @@ export const measureRows = (): MeasureRow[] => {
     const kept = (what: string, of: readonly Decision[]): MeasureRow => {
       const measure = measuring()
       return timed(what, COUNT, () => {
-        for (let n = 0; n < COUNT; n++) measure.decided(facts[n]!, of[n]!, undefined)
+        for (let n = 0; n < COUNT; n++) measure.decided(facts[n]!, of[n]!, undefined, true)
       })
     }
     rows = [
@@ -147,7 +147,7 @@ export const measureRows = (): MeasureRow[] => {
     const all: MeasureRow[] = []
     for (let from = 0; from < COUNT; from += ROUND) {
       const end = Math.min(COUNT, from + ROUND)
-      for (let n = from; n < end; n++) measure.decided(facts[n]!, decisions[n]!, undefined)
+      for (let n = from; n < end; n++) measure.decided(facts[n]!, decisions[n]!, undefined, true)
       all.push(
         timed(what, COUNT, () => {
           for (let batch = from / BATCH; batch < Math.ceil(end / BATCH); batch++) {

@@ -28,7 +28,7 @@ import { openFlags } from './sidecar/flags.ts'
 import { createForecastWatch } from './sidecar/forecast-watch.ts'
 import { openGaps } from './sidecar/gaps.ts'
 import { countingHandlers } from './sidecar/handlers.ts'
-import { createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
+import { type Asking, createFactsJudge, createJudge, type Made } from './sidecar/judge.ts'
 import { keysIn, sessionKeys } from './sidecar/keys.ts'
 import { openMeasure } from './sidecar/measure.ts'
 import { observe } from './sidecar/observe.ts'
@@ -208,9 +208,9 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     hops,
     admit: jobs.admit,
     onMoved: moves.moved,
-    onDecided: (facts: Facts, decision: Decision, key: string | undefined, now: number, heldMs: number | undefined) => {
+    onDecided: (facts: Facts, decision: Decision, key: string | undefined, now: number, asking: Asking) => {
       gaps.decided(facts, decision, key, now)
-      measure.decided(facts, decision, heldMs)
+      measure.decided(facts, decision, asking)
     },
     weigh: forecasts.weigh,
     ...(config.hold.msMax > 0 ? { room } : {}),

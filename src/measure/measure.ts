@@ -84,10 +84,11 @@ export class Measure {
     )
   }
 
-  /** To be called for every decision that stands. */
-  decided(facts: Facts, decision: Decision, heldMs: number | undefined): void {
+  /** To be called for every decision that stands; `isLogged`: the end of its request will be told by the access log. */
+  decided(facts: Facts, decision: Decision, heldMs: number | undefined, isLogged: boolean): void {
     this.#ring.add(decision, facts, heldMs)
     if (decision.arm !== null) this.#arms.add(decision)
+    if (!isLogged || (decision.action !== 'route' && decision.action !== 'degrade')) return
     if (this.#sent++ === 0) this.#sentSince = decision.at
   }
 

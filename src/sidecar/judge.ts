@@ -61,14 +61,8 @@ export interface JudgeParts {
   ) => Decision
   /** Gives a decision with a forecast the error that past forecasts bear out. */
   readonly weigh?: (facts: Facts, decision: Decision, now: EpochMs) => Decision
-  /** Hears of every decision that stands, with the asker's own name for its job and how long it was held, where it was. */
-  readonly onDecided?: (
-    facts: Facts,
-    decision: Decision,
-    key: string | undefined,
-    now: EpochMs,
-    heldMs: number | undefined,
-  ) => void
+  /** Hears of every decision that stands, with the asker's own name for its job where it has one, and how it was asked. */
+  readonly onDecided?: (facts: Facts, decision: Decision, key: string | undefined, now: EpochMs, asking: Asking) => void
   /** Where requests wait that their policy holds. Absent: none is held. */
   readonly room?: HoldingRoom
 }
@@ -153,7 +147,7 @@ const concluder = (parts: JudgeParts): Conclude => {
     const target = decision.action === 'route' || decision.action === 'degrade' ? (decision.target ?? '') : ''
     metrics.add('hubward_decisions_total', 1, decision.class, decision.action, decision.reason, target)
     observeFreshness(metrics, snapshot, decision, now)
-    parts.onDecided?.(facts, decision, asking.key, now, asking.heldMs)
+    parts.onDecided?.(facts, decision, asking.key, now, asking)
     if (decision.reason === 'no-policy') metrics.add('hubward_no_policy_total', 1, decision.class)
     if (decision.layers.length > 0) countLayers(metrics, decision)
     alertStale(parts, decision, snapshot)

@@ -17,6 +17,7 @@ import { problemText } from '../model/problem.ts'
 import type { Sample } from '../model/sample.ts'
 import { signalOf } from '../model/signal.ts'
 import type { SourceStatus } from '../model/source.ts'
+import type { Asking } from './judge.ts'
 
 /** What measuring is opened with. */
 export interface OpenMeasureParts {
@@ -39,7 +40,7 @@ export interface OpenMeasureParts {
 /** What came of requests, wired to the snapshot. */
 export interface OpenMeasure {
   /** To be called for every decision that stands. */
-  readonly decided: (facts: Facts, decision: Decision, heldMs: number | undefined) => void
+  readonly decided: (facts: Facts, decision: Decision, asking: Asking) => void
   /** To be called with what Envoy's access log says. */
   readonly accessLog: (entries: readonly AccessEntry[]) => void
   /** To be called once a second. */
@@ -106,7 +107,8 @@ export function openMeasure(parts: OpenMeasureParts): OpenMeasure {
   const working = setInterval(() => measure.work(), WORK_MS)
   working.unref()
   return {
-    decided: (facts, decision, heldMs) => measure.decided(facts, decision, heldMs),
+    // What is asked over HTTP goes where its asker sends it, and no log of this Envoy tells of it.
+    decided: (facts, decision, { heldMs, reserve }) => measure.decided(facts, decision, heldMs, reserve === 'declared'),
     accessLog: (entries) => measure.accessLog(entries, clock.now()),
     pass: (now) => {
       const samples = measure.pass(now)

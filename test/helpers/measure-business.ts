@@ -11,12 +11,12 @@ export const businessCases = (t: Test): void => {
   t.test('an outcome of a decision counts once, for the arm that its request was in', async (t) => {
     const { measure, reported, metrics } = measuring({ pending: 4 })
     const arm = (name: 'control' | 'treatment') => ({ arm: name, rollout: 'nearer' }) as const
-    measure.decided(facts(), decision(idAt(T0, 1), arm('treatment')), undefined)
-    measure.decided(facts(), decision(idAt(T0, 2), arm('control')), undefined)
-    measure.decided(facts(), decision(idAt(T0, 3)), undefined)
-    measure.decided(facts(), decision(idAt(T0, 4), { ...arm('control'), forced: true }), undefined)
+    measure.decided(facts(), decision(idAt(T0, 1), arm('treatment')), undefined, true)
+    measure.decided(facts(), decision(idAt(T0, 2), arm('control')), undefined, true)
+    measure.decided(facts(), decision(idAt(T0, 3)), undefined, true)
+    measure.decided(facts(), decision(idAt(T0, 4), { ...arm('control'), forced: true }), undefined, true)
     // The ring of all decisions forgets the first two, the one of arms does not.
-    for (let n = 5; n < 8; n++) measure.decided(facts(), decision(idAt(T0, n)), undefined)
+    for (let n = 5; n < 8; n++) measure.decided(facts(), decision(idAt(T0, n)), undefined, true)
     const of = (n: number, value = 1) => ({ name: 'session-completed', decision: idAt(T0, n), value })
     t.same(measure.report([of(1), of(1), of(2, 0), of(3), of(7), of(99)]), [
       ...['counted', 'again', 'counted', 'unknown', 'no-arm', 'unknown'],

@@ -61,9 +61,11 @@ export const signalCases = (t: Test): void => {
     t.same(measure.pass(T0 + 5_000), [], 'before the first entry')
     requests(10, T0)
     t.ok(measure.pass(T0 + 10_000).length > 0)
-    for (let n = 0; n < 100; n++) measure.decided(facts(), decisionAt(n) as never, undefined)
+    for (let n = 0; n < 500; n++) measure.decided(facts(), decisionAt(n) as never, undefined, false)
+    t.ok(measure.pass(T0 + 35_000).length > 0, 'what is asked over HTTP is in no log')
+    for (let n = 0; n < 100; n++) measure.decided(facts(), decisionAt(n) as never, undefined, true)
     t.ok(measure.pass(T0 + 40_000).length > 0, 'they may still be running')
-    t.same(measure.pass(T0 + 100_000), [])
+    t.same(measure.pass(T0 + 100_000), [], 'a minute after the first of a hundred')
     requests(1, T0 + 100_000)
     t.ok(measure.pass(T0 + 101_000).length > 0)
   })
@@ -193,7 +195,7 @@ const decisionAt = (n: number) => ({
   id: `silent-${n}`,
   at: T0 + 10_000,
   class: 'chat',
-  action: 'deny',
+  action: 'route',
   layers: [],
   ladder: [],
   because: [],

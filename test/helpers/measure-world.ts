@@ -115,7 +115,7 @@ export const measuring = (over: Partial<MeasureParts> = {}) => {
   ): void => {
     for (let n = 0; n < count; n++) {
       const id = idAt(now, next++)
-      measure.decided(facts({ region: 'EMEA', tier: 'premium' }), decision(id, { at: now, ...said }), undefined)
+      measure.decided(facts({ region: 'EMEA', tier: 'premium' }), decision(id, { at: now, ...said }), undefined, true)
       measure.accessLog([entry({ decision: id, startedAt: now, ...seen })], now)
     }
   }
