@@ -131,8 +131,10 @@ export class OfrepStreams {
 
   async #look(): Promise<void> {
     for (const open of [...this.#open]) {
-      const now = await this.#state(open)
-      if (now === open.seen || !this.#open.has(open)) continue
+      // A mistake of ours is told to whoever asks for this answer; here its listener is let go, and comes back.
+      const now = await this.#state(open).catch(() => undefined)
+      if (now === undefined) open.end()
+      if (now === undefined || now === open.seen || !this.#open.has(open)) continue
       open.seen = now
       open.send({ type: 'refetchEvaluation', ...(open.asked === undefined ? {} : { etag: now }) })
       // One listener after another, each in a turn of its own.
