@@ -2,10 +2,23 @@ import { ConnectionError, ERROR, WINDOW_DEFAULT, WINDOW_MAX } from './codes.ts'
 import type { Limits } from './limits.ts'
 import type { Memory } from './memory.ts'
 import { messageHead, type Outbox } from './outbox.ts'
-import type { Stream } from './stream.ts'
 
 /** What a queued piece costs beside its bytes. */
 const PIECE_BYTES = 128
+
+/** What a stream is to flow control. */
+export interface Outgoing {
+  readonly id: number
+  /** What the peer lets it send; may be below zero. */
+  sendWindow: number
+  /** What waits for that, and how much of the first piece has left. */
+  queue: Buffer[]
+  queueAt: number
+  /** Whether nothing has left since somebody looked. */
+  isStalled: boolean
+  /** The queue has become empty. */
+  readonly drained: () => void
+}
 
 /**
  * Flow control towards the peer: what a stream has to say leaves as far as both windows allow, and the rest waits, in
@@ -15,7 +28,7 @@ export class Outflow {
   readonly #outbox: Outbox
   readonly #memory: Memory
   /** Streams that have more to say than their windows, or the connection's, allow. */
-  readonly #waiting = new Set<Stream>()
+  readonly #waiting = new Set<Outgoing>()
   #window = WINDOW_DEFAULT
   /** The window that new streams begin with. */
   initialWindow = WINDOW_DEFAULT
@@ -28,12 +41,12 @@ export class Outflow {
     this.frameBytesMax = Math.max(limits.frameBytesMax, 16_384)
   }
 
-  get waiting(): ReadonlySet<Stream> {
+  get waiting(): ReadonlySet<Outgoing> {
     return this.#waiting
   }
 
   /** Sends a message or queues it; false where there is no memory for it. */
-  message(stream: Stream, message: Buffer): boolean {
+  message(stream: Outgoing, message: Buffer): boolean {
     const bytes = 5 + message.length
     if (
       stream.queue.length === 0 &&
@@ -50,7 +63,7 @@ export class Outflow {
   }
 
   /** Sends bytes as they are or queues them; false where there is no memory for them. */
-  bytes(stream: Stream, bytes: Buffer): boolean {
+  bytes(stream: Outgoing, bytes: Buffer): boolean {
     if (!this.#queue(stream, bytes)) return false
     this.#pump(stream)
     return true
@@ -69,7 +82,7 @@ export class Outflow {
   }
 
   /** WINDOW_UPDATE of a stream; false where its window is too large then. */
-  growStream(stream: Stream, increment: number): boolean {
+  growStream(stream: Outgoing, increment: number): boolean {
     stream.sendWindow += increment
     if (stream.sendWindow > WINDOW_MAX) return false
     if (stream.queue.length > 0) this.#pump(stream)
@@ -77,7 +90,7 @@ export class Outflow {
   }
 
   /** SETTINGS_INITIAL_WINDOW_SIZE: moves the windows of all streams, also below zero. */
-  resize(initial: number, streams: Iterable<Stream>): void {
+  resize(initial: number, streams: Iterable<Outgoing>): void {
     const by = initial - this.initialWindow
     this.initialWindow = initial
     for (const stream of streams) {
@@ -88,7 +101,7 @@ export class Outflow {
   }
 
   /** The stream is over: what it had to say is dropped. */
-  forget(stream: Stream): void {
+  forget(stream: Outgoing): void {
     this.#waiting.delete(stream)
     for (const piece of stream.queue) this.#memory.give(piece.length + PIECE_BYTES)
     if (stream.queue.length > 0) this.#memory.give(-stream.queueAt)
@@ -96,14 +109,14 @@ export class Outflow {
     stream.queueAt = 0
   }
 
-  #queue(stream: Stream, piece: Buffer): boolean {
+  #queue(stream: Outgoing, piece: Buffer): boolean {
     if (!this.#memory.take(piece.length + PIECE_BYTES)) return false
     stream.queue.push(piece)
     this.#waiting.add(stream)
     return true
   }
 
-  #pump(stream: Stream): void {
+  #pump(stream: Outgoing): void {
     while (stream.queue.length > 0) {
       const piece = stream.queue[0]!
       const left = piece.length - stream.queueAt

@@ -128,7 +128,9 @@ export class StreamTable implements StreamHost {
     for (const [stream, since] of this.#lingering)
       if (now - since >= this.limits.lingerMs) this.reset(stream, ERROR.none)
     for (const stream of this.#stalled.keys()) if (!stream.isStalled) this.#stalled.delete(stream)
-    for (const stream of [...this.outflow.waiting]) {
+    for (const { id } of [...this.outflow.waiting]) {
+      const stream = this.#streams.get(id)
+      if (stream === undefined) continue
       const since = this.#stalled.get(stream)
       if (since === undefined) {
         stream.isStalled = true

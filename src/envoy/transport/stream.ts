@@ -5,7 +5,7 @@ import type { Memory } from './memory.ts'
 import { MessageReader, type MessageSink } from './message-reader.ts'
 import type { Call, Receiver } from './methods.ts'
 import type { Outbox } from './outbox.ts'
-import type { Outflow } from './outflow.ts'
+import type { Outflow, Outgoing } from './outflow.ts'
 import { STATUS } from './status.ts'
 
 /** What a stream needs of its connection. */
@@ -31,17 +31,14 @@ const PIECE_BYTES = 128
 const EMPTY = Buffer.alloc(0)
 
 /** One stream: a call of gRPC, or a request that was refused. */
-export class Stream implements Call, MessageSink {
+export class Stream implements Call, MessageSink, Outgoing {
   readonly id: number
   readonly #host: StreamHost
   readonly #reader: MessageReader
   receiver: Receiver | undefined
-  /** What the peer lets us send; may be below zero. */
   sendWindow: number
-  /** What waits for it, and how much of the first piece has left. */
   queue: Buffer[] = []
   queueAt = 0
-  /** Whether nothing has left since somebody looked. */
   isStalled = false
   deadlineAt = Number.POSITIVE_INFINITY
   /** Bytes that are to come by `content-length`; below zero where it was not said. */
