@@ -18,10 +18,10 @@ import type { Problem } from '../../src/model/problem.ts'
 import type { SourceStatus } from '../../src/model/source.ts'
 import { parseNeeds } from '../../src/request/needs.ts'
 import { flagsOf } from '../helpers/flagd-view.ts'
-import { rolloutsOf } from '../helpers/rollout-world.ts'
 import { campusWorld, jobsServer, jobsWorld } from '../helpers/jobs-world.ts'
 import { nothingMeasured } from '../helpers/measure-view.ts'
 import { plannerOf } from '../helpers/planner-view.ts'
+import { rolloutsOf } from '../helpers/rollout-world.ts'
 import { max, order, policy, site, T0, World } from '../helpers/world.ts'
 
 const source: SourceStatus = {

@@ -14,9 +14,9 @@ import { createFactsJudge, createJudge, type JudgeParts } from '../../src/sideca
 import { openJobs } from '../../src/sidecar/open-jobs.ts'
 import { createTally } from '../../src/sidecar/tally.ts'
 import { flagsOf } from './flagd-view.ts'
-import { rolloutsOf } from './rollout-world.ts'
 import { nothingMeasured } from './measure-view.ts'
 import { plannerOf } from './planner-view.ts'
+import { rolloutsOf } from './rollout-world.ts'
 import { max, min, policy, site, World, workload } from './world.ts'
 
 /** A world whose changes the registry of jobs hears of, as in a running sidecar; its state is in a folder of its own. */
