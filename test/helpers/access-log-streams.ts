@@ -12,6 +12,7 @@ import type { AccessEntry } from '../../src/model/outcome.ts'
 import { logOf } from './access-log-messages.ts'
 import { until } from './running-envoy.ts'
 import { scriptedJudge } from './scripted-judge.ts'
+import { transport } from './transport.ts'
 import { PROCESS } from './wire-messages.ts'
 
 const LOG = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'
@@ -40,11 +41,12 @@ const pairFor = async (t: Test, take?: Handlers['accessLog'] | null): Promise<Pa
   const handlers = handlersOf({ judge: scriptedJudge, failed: () => {} })
   const keep = (some: readonly AccessEntry[]): void => void entries.push(...some)
   const accessLog = take === null ? {} : { accessLog: take ?? keep }
-  const server = await startEnvoyServer([{ unix: socket }], {
-    ...handlers,
-    ...accessLog,
-    failed: (error) => failures.push(error),
-  })
+  const server = await startEnvoyServer(
+    [{ unix: socket }],
+    { ...handlers, ...accessLog, failed: (error) => failures.push(error) },
+    undefined,
+    transport(),
+  )
   const client = new Client(`unix:${socket}`, credentials.createInsecure(), { 'grpc.max_send_message_length': -1 })
   t.teardown(() => {
     client.close()

@@ -42,6 +42,8 @@ export class Peer {
   now = 0
   /** How many bytes the socket says that it has not sent. */
   queued = 0
+  /** How often something was handed to the socket. */
+  writes = 0
   isEnded = false
   isDestroyed = false
   #out: Buffer[] = []
@@ -59,6 +61,7 @@ export class Peer {
     }
     this.connection = new Connection(shared, {
       write: (chunks) => {
+        this.writes += 1
         for (const chunk of chunks) this.#out.push(Buffer.from(chunk))
       },
       queued: () => this.queued,

@@ -5,6 +5,7 @@ import { HpackDecoder } from '../../src/envoy/transport/hpack-decoder.ts'
 import { LIMITS } from '../../src/envoy/transport/limits.ts'
 import { Memory } from '../../src/envoy/transport/memory.ts'
 import { MessageReader } from '../../src/envoy/transport/message-reader.ts'
+import type { Call, Method } from '../../src/envoy/transport/methods.ts'
 import { encodeStatusMessage } from '../../src/envoy/transport/status.ts'
 import { parseTimeout } from '../../src/envoy/transport/timeout.ts'
 import {
@@ -18,7 +19,7 @@ import {
   settings,
   u32,
 } from '../helpers/h2-frames.ts'
-import { Peer } from '../helpers/h2-peer.ts'
+import { echoHandlers, Peer } from '../helpers/h2-peer.ts'
 
 const hex = (text: string): Buffer => Buffer.from(text, 'hex')
 const CHECK = '/envoy.service.auth.v3.Authorization/Check'
@@ -185,6 +186,65 @@ t.test('a call gets its answers in one write, then is ended by whoever ends it',
   peer.say(fourth, Buffer.from([0xe0])).say(fourth, HELLO)
   t.same(peer.words(), ['headers 7 200 grpc 13 end', 'reset 7 0'], 'an exception is INTERNAL')
   t.equal(peer.active.count, 0)
+})
+
+t.test(
+  'whatever comes in one chunk is answered in one write, and what is said later in one for each turn',
+  async (t) => {
+    const held: ((bytes: Buffer) => void)[] = []
+    const peer = new Peer({
+      handlers: {
+        ...echoHandlers,
+        process: (bytes, stream) => {
+          if (stream.send !== undefined && bytes[0] === 9) held.push(stream.send)
+          return bytes[0] === 9 ? undefined : bytes
+        },
+      },
+    }).greet()
+    const before = peer.writes
+    const calls = Array.from({ length: 40 }, () => peer.headers())
+    peer.send(...calls.flatMap(({ id, bytes }) => [bytes, frame(FRAME.data, 0, id, message(HELLO))]))
+    t.equal(peer.words().length, 80)
+    t.equal(peer.writes, before + 1)
+    peer.send(...calls.map(({ id }) => frame(FRAME.data, 0, id, message(Buffer.from([9])))))
+    t.same([peer.words(), peer.writes], [[], before + 1])
+    for (const send of held) send(HELLO)
+    t.equal(peer.writes, before + 1, 'not at once')
+    await Promise.resolve()
+    t.equal(peer.words().length, 40)
+    t.equal(peer.writes, before + 2)
+  },
+)
+
+t.test('a method that pauses hears messages, and their end, only when it goes on', async (t) => {
+  const heard: string[] = []
+  let call: Call | undefined
+  const method: Method = (begun) => {
+    call = begun
+    return {
+      message: (bytes) => {
+        heard.push(bytes.toString())
+        begun.pause()
+      },
+      halfClosed: () => {
+        heard.push('end')
+        begun.end(0)
+      },
+      gone: () => heard.push('gone'),
+    }
+  }
+  const peer = new Peer({ methods: new Map([['/a/B', method]]) }).greet()
+  const id = peer.call('/a/B')
+  peer.say(id, Buffer.from('one')).say(id, Buffer.from('two')).say(id, Buffer.from('three'), FLAG.endStream)
+  t.same(heard, ['one'])
+  call?.resume()
+  call?.resume()
+  t.same(heard, ['one', 'two', 'three'])
+  t.equal(peer.memory.held, 0)
+  call?.resume()
+  await Promise.resolve()
+  t.same(heard, ['one', 'two', 'three', 'end', 'gone'])
+  t.same(peer.words(), ['headers 1 200 grpc 0 end'])
 })
 
 t.test('a unary call is answered when its request has ended, and has one message', async (t) => {

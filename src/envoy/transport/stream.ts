@@ -135,7 +135,8 @@ export class Stream implements Call, MessageSink, Outgoing {
     if (this.contentLeft > 0) this.#host.fault(this, ERROR.protocol)
     else if (this.isLocalEnded) this.#host.finished(this)
     else if (this.#isEnding) return
-    else if (this.#backlog.length > 0) this.#halfClosedWaits = true
+    // The end is heard after the messages before it.
+    else if (this.#isPaused || this.#backlog.length > 0) this.#halfClosedWaits = true
     else this.#halfClosed()
   }
 
@@ -199,7 +200,7 @@ export class Stream implements Call, MessageSink, Outgoing {
 
   #catchUp(): void {
     const backlog = this.#backlog
-    if (backlog.length === 0) return
+    if (backlog.length === 0 && !this.#halfClosedWaits) return
     this.#backlog = []
     for (let i = 0; i < backlog.length; i++) {
       const piece = backlog[i]!
@@ -209,7 +210,10 @@ export class Stream implements Call, MessageSink, Outgoing {
       else this.#read(piece, 0, piece.length)
     }
     this.#credit()
-    if (this.#backlog.length === 0 && this.#halfClosedWaits && !this.#isEnding) this.#halfClosed()
+    if (this.#halfClosedWaits && this.#backlog.length === 0 && !this.#isPaused && !this.#isEnding) {
+      this.#halfClosedWaits = false
+      this.#halfClosed()
+    }
   }
 
   #discard(flow: number): void {
