@@ -3,6 +3,7 @@ import { HpackDecoder } from '../../src/envoy/transport/hpack-decoder.ts'
 import { limitsOf } from '../../src/envoy/transport/limits.ts'
 import { Memory } from '../../src/envoy/transport/memory.ts'
 import { MessageReader } from '../../src/envoy/transport/message-reader.ts'
+import type { Call, Method } from '../../src/envoy/transport/methods.ts'
 import { callHeaders, cut, frame, HpackWriter, message, PREFACE, settings, u32 } from './h2-frames.ts'
 import { Peer, wordOf } from './h2-peer.ts'
 
@@ -55,6 +56,7 @@ const PATHS = [
   '/grpc.health.v1.Health/Check',
   '/grpc.health.v1.Health/Watch',
   '/nobody.Knows/This',
+  '/a.Slow/Reader',
 ]
 /** Small limits, so that they are reached. */
 const LIMITS = limitsOf({
@@ -150,7 +152,7 @@ export class Fuzzer {
 
   #told(input: Buffer, pieces: readonly Buffer[]): Buffer {
     const limits = input.length % 3 === 0 ? TIGHT : LIMITS
-    const peer = new Peer({ limits })
+    const peer = new Peer({ limits, more: [['/a.Slow/Reader', slowReader()]] })
     const { connection } = peer
     for (const piece of pieces) connection.read(piece)
     if (peer.bugs.length > 0) fail(`a mistake of ours: ${(peer.bugs[0] as Error).stack}`, input)
@@ -480,6 +482,24 @@ const messagesOf = (bytes: Buffer, bytesMax: number): string[] => {
     at += 5 + length
   }
   return messages
+}
+
+/** A method that takes a message at a time: each one waits until another has come, on whatever stream. */
+const slowReader = (): Method => {
+  const waiting: Call[] = []
+  return (call) => ({
+    message: (bytes) => {
+      waiting.shift()?.resume()
+      call.pause()
+      waiting.push(call)
+      if (bytes.length % 2 === 1) call.send(bytes)
+    },
+    halfClosed: () => call.end(0),
+    gone: () => {
+      const at = waiting.indexOf(call)
+      if (at >= 0) waiting.splice(at, 1)
+    },
+  })
 }
 
 const fail = (what: string, input: Buffer): never => {

@@ -4,7 +4,7 @@ import { FLAG, FRAME } from '../../src/envoy/transport/codes.ts'
 import { Connection, type Shared } from '../../src/envoy/transport/connection.ts'
 import { type Limits, limitsOf } from '../../src/envoy/transport/limits.ts'
 import { Memory } from '../../src/envoy/transport/memory.ts'
-import type { Methods } from '../../src/envoy/transport/methods.ts'
+import type { Method, Methods } from '../../src/envoy/transport/methods.ts'
 import { methodsOf } from '../../src/envoy/transport/services.ts'
 import { callHeaders, cut, frame, type Heard, HpackWriter, headersOf, message, PREFACE, settings } from './h2-frames.ts'
 
@@ -25,7 +25,10 @@ export const echoHandlers: Handlers = {
 /** What a peer is told. */
 export interface PeerOptions {
   readonly limits?: Partial<Limits>
+  /** Instead of the real ones. */
   readonly methods?: Methods
+  /** Beside the real ones. */
+  readonly more?: readonly (readonly [string, Method])[]
   readonly handlers?: Handlers
   /** The memory of the whole server. */
   readonly memory?: Memory
@@ -49,11 +52,11 @@ export class Peer {
   #out: Buffer[] = []
   #nextId = 1
 
-  constructor({ limits, methods, handlers = echoHandlers, memory }: PeerOptions = {}) {
+  constructor({ limits, methods, more = [], handlers = echoHandlers, memory }: PeerOptions = {}) {
     const all = limits !== undefined && 'tickMs' in limits ? (limits as Limits) : limitsOf(limits)
     this.memory = memory ?? new Memory(all.serverBytesMax)
     const shared: Shared = {
-      methods: methods ?? methodsOf(handlers, this.health, this.active),
+      methods: methods ?? methodsOf(handlers, this.health, this.active, more),
       limits: all,
       now: () => this.now,
       memory: this.memory,
