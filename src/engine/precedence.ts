@@ -48,7 +48,7 @@ const tenantsOwn = (facts: Facts, policy: PolicyProgram, { policies }: Pick<Prog
 /**
  * The policy in force once flags have spoken, layer by layer, the strongest first. The first flag whose variant means
  * something wins; what the others would have said is told as shadowed. A control arm that means nothing leaves the word
- * to weaker layers. Experiments end where routing is switched off, for tenants with a policy of their own, and for
+ * to weaker layers, and to no other rollout. Experiments end where routing is switched off, for tenants with a policy of their own, and for
  * requests outside the cohorts that the policy lets be experimented on.
  */
 export const choose = (facts: Facts, snapshot: EngineSnapshot, now: EpochMs): Choice => {
@@ -77,7 +77,8 @@ export const choose = (facts: Facts, snapshot: EngineSnapshot, now: EpochMs): Ch
     if (said === undefined) continue
     const { trace, arm } = said
     const effect = said.variant === undefined ? undefined : steering.effects.get(said.variant)
-    if (winner !== undefined) {
+    // Whom a rollout has taken in no other experiments on, its control neither: it would not be one any more.
+    if (winner !== undefined || (steering.layer === 'rollout' && choice.arm !== null)) {
       if (trace.error !== undefined || (effect !== undefined && effect.kind !== 'nothing'))
         layers.push({ ...trace, shadowed: true })
       continue
@@ -163,7 +164,8 @@ const listen = (
     }
   if (variant === undefined) return undefined
   // Only who was led into an arm by the targeting takes part; the flag's default is for everybody else.
-  const arm = reason === 'TARGETING_MATCH' ? arms?.[variant] : undefined
+  const isInArm = reason === 'TARGETING_MATCH' && arms !== undefined && Object.hasOwn(arms, variant)
+  const arm = isInArm ? arms[variant] : undefined
   return {
     trace: stale === undefined ? { layer, flag: flag.key, variant } : { layer, flag: flag.key, variant, ...stale },
     variant,
