@@ -8,7 +8,8 @@ export const SHARE_WHOLE = 10_000
  * The flag as its rollout has it: exposure written into its targeting, so that whoever evaluates the definition, here or
  * behind flagd.sync and OFREP, puts the same request into the same arm. Who takes part: those whom the flag's own
  * targeting gives the treatment (everybody where it has none), of the stage's cohort, and of the stage's share of
- * tenants. Of them the hash of the targeting key decides the arm. Others get the flag's default.
+ * tenants. Of them the hash of the targeting key decides the arm. Others get the flag's default,
+ * or the control where that is the treatment.
  *
  * Example, at 10 %: {"if": [{"==": [<own targeting>, "treatment"]},
  * {"fractional": [{"cat": ["<flag>/arms/", {"var": "targetingKey"}]}, ["treatment", 1000], ["control", 9000]]}, null]}
@@ -21,14 +22,13 @@ export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | u
     // A policy that has won is the class's default by itself; an overlay goes on for whom the flag meant it.
     if (isFinished && flag.meanings[treatment]?.kind === 'policy')
       return changed(flag, { ...without(definition), state: 'DISABLED' }, 'retired')
-    if (isFinished) return flag
+    if (isFinished) return won(flag, treatment)
     return changed(flag, { ...without(definition), defaultVariant: control }, 'control')
   }
   const { shareBp, tenantsBp, cohort } = state
-  const own = definition.targeting
-  const hasOwn = own !== undefined && own !== null && !isEmpty(own)
+  const own = ownTargeting(definition)
   const conditions: Json[] = [
-    ...(hasOwn ? [{ '==': [own, treatment] }] : []),
+    ...(own === undefined ? [] : [{ '==': [own, treatment] }]),
     ...(cohort === undefined ? [] : [{ in: [cohort, { var: 'cohorts' }] }]),
     ...(tenantsBp >= SHARE_WHOLE
       ? []
@@ -38,7 +38,7 @@ export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | u
   const targeting = conditions.length === 0 ? arms : { if: [{ and: conditions }, arms, null] }
   return changed(
     flag,
-    { ...definition, targeting, defaultVariant: definition.defaultVariant ?? control },
+    { ...definition, targeting, defaultVariant: defaultOf(definition, rollout) },
     `${shareBp}|${tenantsBp}|${cohort ?? ''}`,
   )
 }
@@ -59,6 +59,20 @@ export const armsOf = ({ variants }: Rollout): Readonly<Record<string, Arm>> => 
 const split = (key: string, purpose: string, by: string, first: string, second: string, firstBp: number): Json => ({
   fractional: [{ cat: [`${key}/${purpose}/`, { var: by }] }, [first, firstBp], [second, SHARE_WHOLE - firstBp]],
 })
+
+/** The default of those who take no part; the treatment is for nobody but whom the rollout has chosen. */
+const defaultOf = ({ defaultVariant }: FlagDefinition, { variants: { control, treatment } }: Rollout): string =>
+  defaultVariant === undefined || defaultVariant === null || defaultVariant === treatment ? control : defaultVariant
+
+/** An overlay that has won: where the flag says nothing of whom it means, that is everybody, as it was in the last stage. */
+const won = (flag: Flag, treatment: string): Flag =>
+  ownTargeting(flag.definition) === undefined
+    ? changed(flag, { ...flag.definition, defaultVariant: treatment }, 'won')
+    : flag
+
+/** What the flag itself says of whom it means; undefined: nothing. */
+const ownTargeting = ({ targeting }: FlagDefinition): Json | undefined =>
+  targeting === undefined || targeting === null || isEmpty(targeting) ? undefined : targeting
 
 const isEmpty = (targeting: Json): boolean => typeof targeting === 'object' && Object.keys(targeting ?? {}).length === 0
 
