@@ -27,7 +27,7 @@ export function surroundingsOf(
   }
 }
 
-function stillBecause({ routing, flags }: Programs, rollout: Rollout): string | undefined {
+function stillBecause({ routing, flags, policies }: Programs, rollout: Rollout): string | undefined {
   if (routing?.enabled === false)
     return `routing is off (${routing.author}: ${routing.reason}): experiments stand still`
   const flag = flags.get(rollout.flag)
@@ -37,6 +37,8 @@ function stillBecause({ routing, flags }: Programs, rollout: Rollout): string | 
   const treatment = flag.flag.meanings[rollout.variants.treatment]
   if (rollout.policy !== undefined && treatment?.kind === 'policy' && treatment.policy !== rollout.policy)
     return `the treatment of ${rollout.flag} names ${treatment.policy}, and the rollout ${rollout.policy}`
+  if (treatment?.kind === 'policy' && policies.get(treatment.policy)?.doc.class !== rollout.class)
+    return `no document has ${treatment.policy}, which the treatment of ${rollout.flag} names, for ${rollout.class}`
   return flag.flag.definition.state === 'DISABLED' ? `the flag ${rollout.flag} is switched off` : undefined
 }
 

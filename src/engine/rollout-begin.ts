@@ -23,13 +23,15 @@ export interface Treatment {
   readonly meaning: string
 }
 
-/** What the flag of a rollout gives its treatment; undefined while it is not there. */
-export function treatmentOf({ flags }: Programs, rollout: Rollout): Treatment | undefined {
+/** What the flag of a rollout gives its treatment; undefined while it is not there, or what it names is not. */
+export function treatmentOf({ flags, policies }: Programs, rollout: Rollout): Treatment | undefined {
   const program = flags.get(rollout.flag)
   if (program?.rollout !== rollout.metadata.name) return undefined
   const { meanings } = program.flag
   const treatment = meanings[rollout.variants.treatment]
   if (treatment === undefined) return undefined
+  // Arms that are served alike would show that nothing is worse.
+  if (treatment.kind === 'policy' && policies.get(treatment.policy)?.doc.class !== rollout.class) return undefined
   return {
     policy: treatment.kind === 'policy' ? treatment.policy : (rollout.policy ?? null),
     meaning: hashOf(JSON.stringify([meanings[rollout.variants.control] ?? null, treatment])),
