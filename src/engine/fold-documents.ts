@@ -61,10 +61,11 @@ export const foldDocuments = (
   return { data: { ...batch.result(), sites, spoken: speaking.spoken, series: keepSeries(old, programs) }, programs }
 }
 
-/** Policies that no document has any more and that flags or rollouts still name. */
+/** Policies that no document has any more and that flags or rollouts still name, or may name yet. */
 const stillNamed = ({ data, programs }: EngineSnapshot, sets: SnapshotData['sets']): readonly Policy[] => {
   const written = new Set(mergeSets(sets).policies.map(policyRef))
-  return [...refsNamed(data)].flatMap((ref) => {
+  const waiting = data.retainedUntil === undefined ? [] : data.retained.map(policyRef)
+  return [...new Set([...refsNamed(data), ...waiting])].flatMap((ref) => {
     const known = written.has(ref) ? undefined : programs.policies.get(ref)
     return known === undefined ? [] : [known.doc]
   })

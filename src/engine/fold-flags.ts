@@ -2,10 +2,10 @@ import type { Change } from '../model/change.ts'
 import { policyRef } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { FlagSet, FlagSourceState } from '../model/flag.ts'
-import type { EpochMs, PolicyRef, SourceName } from '../model/names.ts'
+import type { EpochMs, SourceName } from '../model/names.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { reflag, refsNamed } from './flag-programs.ts'
-import type { EngineSnapshot, Programs } from './programs.ts'
+import type { EngineSnapshot } from './programs.ts'
 
 /** The snapshot with the flags of one source replaced. */
 export const foldFlags = (
@@ -25,33 +25,42 @@ export const foldFlags = (
     warnings: problems,
     ...(fromDisk === undefined ? {} : { fromDisk }),
   })
-  if (before !== undefined && isStaleSource(before, now)) events.push(fresh(before, now))
   const state = { source, set, version, ttlMs, whenStale, freshUntil: ttlMs === 0 ? 0 : heardAt + ttlMs }
-  const flagSets = { ...data.flagSets, [source]: state }
-  const named = refsNamed({ flagSets, rollouts: data.rollouts })
-  const retained = data.retained.filter((doc) => named.has(policyRef(doc)))
-  const kept =
-    retained.length === data.retained.length
-      ? programs
-      : { ...programs, policies: withoutDropped(programs, data, named) }
-  return reflag({ programs: kept, data: { ...data, flagSets, retained } }, now, events)
+  const wasStale = before !== undefined && isStaleSource(before, now)
+  // What was kept on disk may have been too old before it was read.
+  if (isStaleSource(state, now) !== wasStale) events.push(turned(state, now, !wasStale))
+  const next = { programs, data: { ...data, flagSets: { ...data.flagSets, [source]: state } } }
+  return reflag(data.retainedUntil === undefined ? withoutUnnamed(next) : next, now, events)
 }
 
-/** The policies without those that were only kept because a flag named them. */
-const withoutDropped = ({ policies }: Programs, { retained }: SnapshotData, named: ReadonlySet<PolicyRef>) => {
-  const dropped = new Set(retained.map(policyRef).filter((ref) => !named.has(ref)))
-  return new Map([...policies].filter(([ref]) => !dropped.has(ref)))
+/** The snapshot without the policies that were kept over a restart and that no flag has named in time. */
+export const dropUnnamed = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
+  const { retainedUntil, ...data } = snapshot.data
+  if (retainedUntil === undefined || now < retainedUntil) return snapshot
+  const next = withoutUnnamed({ programs: snapshot.programs, data })
+  return next.data.retained === data.retained ? next : reflag(next, now, events)
+}
+
+/** The snapshot without the policies that were only kept because a flag named them. */
+const withoutUnnamed = ({ data, programs }: EngineSnapshot): EngineSnapshot => {
+  const named = refsNamed(data)
+  const dropped = new Set(data.retained.map(policyRef).filter((ref) => !named.has(ref)))
+  if (dropped.size === 0) return { data, programs }
+  return {
+    data: { ...data, retained: data.retained.filter((doc) => !dropped.has(policyRef(doc))) },
+    programs: { ...programs, policies: new Map([...programs.policies].filter(([ref]) => !dropped.has(ref))) },
+  }
 }
 
 /** Have the flags of a source gone unconfirmed for longer than they may? */
 export const isStaleSource = ({ freshUntil }: FlagSourceState, now: EpochMs): boolean =>
   freshUntil > 0 && now >= freshUntil
 
-const fresh = ({ source, whenStale }: FlagSourceState, at: EpochMs): Event => ({
+const turned = ({ source, whenStale }: FlagSourceState, at: EpochMs, stale: boolean): Event => ({
   kind: 'flags-stale',
   at,
   source,
-  stale: false,
+  stale,
   consequence: whenStale,
 })
 
@@ -59,9 +68,9 @@ const keysChanged = (before: FlagSet | undefined, after: FlagSet) => {
   const old = before?.flags ?? {}
   const keys = Object.keys(after.flags)
   return {
-    added: keys.filter((key) => old[key] === undefined),
-    changed: keys.filter((key) => old[key] !== undefined && old[key].hash !== after.flags[key]!.hash),
-    removed: Object.keys(old).filter((key) => after.flags[key] === undefined),
+    added: keys.filter((key) => !Object.hasOwn(old, key)),
+    changed: keys.filter((key) => Object.hasOwn(old, key) && old[key]!.hash !== after.flags[key]!.hash),
+    removed: Object.keys(old).filter((key) => !Object.hasOwn(after.flags, key)),
   }
 }
 
@@ -69,7 +78,7 @@ const keysChanged = (before: FlagSet | undefined, after: FlagSet) => {
 export const hearFlags = (data: SnapshotData, source: SourceName, now: EpochMs, events: Event[]): SnapshotData => {
   const state = data.flagSets[source]
   if (state === undefined || state.ttlMs === 0) return data
-  if (isStaleSource(state, now)) events.push(fresh(state, now))
+  if (isStaleSource(state, now)) events.push(turned(state, now, false))
   return { ...data, flagSets: { ...data.flagSets, [source]: { ...state, freshUntil: now + state.ttlMs } } }
 }
 
@@ -77,6 +86,6 @@ export const hearFlags = (data: SnapshotData, source: SourceName, now: EpochMs, 
 export const tellStaleFlags = (data: SnapshotData, now: EpochMs, events: Event[]): void => {
   for (const state of Object.values(data.flagSets)) {
     if (!isStaleSource(state, now) || isStaleSource(state, data.at)) continue
-    events.push({ kind: 'flags-stale', at: now, source: state.source, stale: true, consequence: state.whenStale })
+    events.push(turned(state, now, true))
   }
 }

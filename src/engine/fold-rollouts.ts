@@ -1,11 +1,12 @@
 import type { Change } from '../model/change.ts'
+import { policyRef } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { EpochMs } from '../model/names.ts'
 import { isEnded, type Rollout, type RolloutState } from '../model/rollout.ts'
 import { countedIn, numbersOf } from './compare.ts'
 import { compilePrograms } from './compile-programs.ts'
 import { reflag } from './flag-programs.ts'
-import type { EngineSnapshot } from './programs.ts'
+import { type EngineSnapshot, mergeSets } from './programs.ts'
 import { ended, judge } from './rollout.ts'
 import { surroundingsOf } from './rollout-around.ts'
 import { begun, rolloutHash, treatmentOf } from './rollout-begin.ts'
@@ -20,7 +21,7 @@ export const foldRollouts = (
 ): EngineSnapshot => {
   switch (change.kind) {
     case 'rollouts-restored':
-      return restored(snapshot, change)
+      return restored(snapshot, change, now)
     case 'rollout-ordered': {
       const { rollout: name, order } = change
       const state = snapshot.data.rollouts[name]
@@ -43,17 +44,24 @@ export const foldRollouts = (
   }
 }
 
+/** How long policies that were kept over a restart wait to be named again: sources of flags come one after another. */
+const NAMED_WITHIN_MS = 60_000
+
 /** What was before a restart goes before what has begun since: the same rollout was further on. */
 const restored = (
   { data, programs }: EngineSnapshot,
   { rollouts, retained }: Extract<Change, { kind: 'rollouts-restored' }>,
+  now: EpochMs,
 ): EngineSnapshot => {
   const before = Object.fromEntries(rollouts.map((state) => [state.name, state]))
   const since = Object.values(data.rollouts).filter(({ name, hash }) => before[name]?.hash !== hash)
+  const written = new Set(mergeSets(data.sets).policies.map(policyRef))
   const next = {
     ...data,
     rollouts: { ...before, ...Object.fromEntries(since.map((state) => [state.name, state])) },
-    retained: [...data.retained, ...retained],
+    // What documents have again is theirs.
+    retained: [...data.retained, ...retained].filter((doc) => !written.has(policyRef(doc))),
+    retainedUntil: now + NAMED_WITHIN_MS,
   }
   return { data: next, programs: compilePrograms(next, programs.compile, programs.compileFlag) }
 }

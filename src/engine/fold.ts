@@ -6,7 +6,7 @@ import type { Override } from '../model/override.ts'
 import type { CompileCondition, SnapshotData, SourceState } from '../model/snapshot.ts'
 import { compileClusters, compileOverrides, compilePrograms } from './compile-programs.ts'
 import { foldDocuments, namesChanged } from './fold-documents.ts'
-import { foldFlags, hearFlags, tellStaleFlags } from './fold-flags.ts'
+import { dropUnnamed, foldFlags, hearFlags, tellStaleFlags } from './fold-flags.ts'
 import { foldRollouts, passRollouts, startRollouts } from './fold-rollouts.ts'
 import { foldSamples } from './fold-samples.ts'
 import { isInForce } from './orders.ts'
@@ -158,7 +158,11 @@ const step = (snapshot: EngineSnapshot, change: Change, at: EpochMs, events: Eve
     }
     case 'time-passed':
       tellStaleFlags(data, at, events)
-      return settled(orders(passRollouts(passTime(snapshot, at, events), at, events), programs, at, events), at, events)
+      return settled(
+        orders(passRollouts(passTime(dropUnnamed(snapshot, at, events), at, events), at, events), programs, at, events),
+        at,
+        events,
+      )
     default:
       return change satisfies never
   }

@@ -155,6 +155,8 @@ export interface SnapshotData {
   readonly rollouts: Readonly<Record<RolloutName, RolloutState>>
   /** Policies that no document has any more, kept because a flag names them. */
   readonly retained: readonly Policy[]
+  /** Up to when policies that were kept over a restart wait for flags to name them; absent: they no longer do. */
+  readonly retainedUntil?: EpochMs
   /** Ids of the overrides and maintenance windows in force when time last passed: their ends become events. */
   readonly inForce: readonly string[]
   /** All targets; every array of columns, gates and health follows this order. */
