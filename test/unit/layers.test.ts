@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { compileCondition } from '../../src/documents/conditions.ts'
 import { decide } from '../../src/engine/decide.ts'
 import { evaluateFlag } from '../../src/engine/evaluate-flag.ts'
 import { explain } from '../../src/engine/explain.ts'
 import { recompile } from '../../src/engine/fold.ts'
-import { rolloutHash } from '../../src/engine/rollout-begin.ts'
+import { rolloutHash, treatmentOf } from '../../src/engine/rollout-begin.ts'
 import { renderFlag } from '../../src/engine/rollout-targeting.ts'
+import { readFlags } from '../../src/flags/read-flags.ts'
 import type { Policy } from '../../src/model/documents.ts'
 import type { Rollout, RolloutState } from '../../src/model/rollout.ts'
 import { max, policy, site, T0, World, workload } from '../helpers/world.ts'
@@ -66,10 +68,14 @@ const state = (over: Partial<RolloutState> = {}): RolloutState => ({
   ...over,
 })
 
-const driven = (state_: RolloutState, treatment: unknown, doc: Partial<Rollout> = {}, over: Partial<Policy> = {}) =>
-  new World({ ...documents(plain(over)), rollouts: [rollout(doc)] })
-    .flags({ 'chat-nearer-site': flag('rollout', { control: {}, treatment }) })
-    .apply({ kind: 'rollouts-restored', at: T0, rollouts: [state_], retained: [] })
+const driven = (state_: RolloutState, treatment: unknown, doc: Partial<Rollout> = {}, over: Partial<Policy> = {}) => {
+  const world = new World({ ...documents(plain(over)), rollouts: [rollout(doc)] }).flags({
+    'chat-nearer-site': flag('rollout', { control: {}, treatment }),
+  })
+  const meaning = treatmentOf(world.snapshot.programs, rollout(doc))?.meaning
+  const known = { ...state_, ...(meaning === undefined ? {} : { meaning }) }
+  return world.apply({ kind: 'rollouts-restored', at: T0, rollouts: [known], retained: [] })
+}
 
 t.test('a stronger layer wins, and what it shadows is told', (t) => {
   const world = new World(documents(plain())).flags({
@@ -507,6 +513,157 @@ t.test('the rendering of a flag keeps what is not about exposure', (t) => {
     renderFlag(written, rollout(), undefined).definition,
     { defaultVariant: 'control' },
     'before it has begun everybody is control',
+  )
+  t.end()
+})
+
+t.test('of two rollouts of a class, the second has no say in whom the first has taken in', (t) => {
+  const second = rollout({ metadata: { name: 'quieter' }, flag: 'chat-quieter-site' })
+  const world = new World({ ...documents(plain()), rollouts: [rollout(), second] })
+    .flags({
+      'chat-nearer-site': flag('rollout', { control: {}, treatment: { preferred_region: 'ams' } }),
+      'chat-quieter-site': flag('rollout', { control: {}, treatment: { preferred_region: 'fra' } }),
+    })
+    .apply({
+      kind: 'rollouts-restored',
+      at: T0,
+      rollouts: [
+        state({ shareBp: 0 }),
+        state({ name: 'quieter', flag: 'chat-quieter-site', hash: rolloutHash(second), shareBp: 10_000 }),
+      ],
+      retained: [],
+    })
+  t.match(world.decide(), {
+    arm: 'control',
+    rollout: 'nearer',
+    target: 'lon/default',
+    layers: [
+      { flag: 'chat-nearer-site', variant: 'control' },
+      { flag: 'chat-quieter-site', variant: 'treatment', shadowed: true },
+    ],
+  })
+  t.end()
+})
+
+t.test('a flag whose default is its treatment gives it to nobody outside the exposure', (t) => {
+  const world = new World({ ...documents(plain()), rollouts: [rollout()] })
+    .flags({
+      'chat-nearer-site': flag(
+        'rollout',
+        { treatment: { preferred_region: 'ams' }, control: {} },
+        { targeting: { if: [{ '==': [{ var: 'region' }, 'EMEA'] }, 'treatment', 'control'] } },
+      ),
+    })
+    .apply({ kind: 'rollouts-restored', at: T0, rollouts: [state({ tenantsBp: 0 })], retained: [] })
+  t.match(world.decide({ region: 'EMEA' }), { arm: null, target: 'lon/default', layers: [] })
+  t.match(evaluateFlag(world.snapshot, 'chat-nearer-site', { region: 'EMEA' }, world.now).result, {
+    variant: 'control',
+  })
+  t.end()
+})
+
+t.test('an overlay that has won goes on for whom the flag means, which is everybody where it does not say', (t) => {
+  const won = state({ status: 'finished', shareBp: 10_000 })
+  t.match(driven(won, { preferred_region: 'ams' }).decide(), { arm: null, target: 'ams/default' })
+  const some = driven(won, { preferred_region: 'ams' }).flags({
+    'chat-nearer-site': flag(
+      'rollout',
+      { control: {}, treatment: { preferred_region: 'ams' } },
+      { targeting: { if: [{ '==': [{ var: 'region' }, 'EMEA'] }, 'treatment', null] } },
+    ),
+  })
+  t.equal(some.where({ region: 'EMEA' }), 'ams/default')
+  t.equal(some.where({ region: 'AMER' }), 'lon/default')
+  t.end()
+})
+
+t.test('a treatment that nobody has any document of is no treatment to be promoted', (t) => {
+  const none = new World({ ...documents(plain()), rollouts: [rollout()] }).flags({
+    'chat-nearer-site': flag('rollout', { control: {}, treatment: { policy: 'p@9' } }),
+  })
+  t.strictSame(none.pass(2_000).snapshot.data.rollouts, {}, 'it does not begin')
+  t.match(none.decide(), { arm: null, policy: 'p@1' })
+  none.documents({ ...documents(plain(), plain({ version: 9 })), rollouts: [rollout()] })
+  t.match(none.snapshot.data.rollouts.nearer, { status: 'running' }, 'before it is there')
+  const world = driven(state({ policy: 'p@9', shareBp: 5_000 }), { policy: 'p@9' }).pass(2_000)
+  t.match(world.snapshot.data.rollouts.nearer, { status: 'held', says: /no document has p@9/ })
+  t.end()
+})
+
+t.test('a policy that only a flag still names is there after a restart too, whatever comes first', (t) => {
+  const old = plain({ ladder: { tiers: [['fra']] } })
+  const naming = { 'chat-keeps-version': flag('preference', { on: { policy: 'p@1' } }) }
+  const before = new World(documents(old, plain({ version: 2 })))
+    .flags({}, { source: 'a' })
+    .flags(naming, { source: 'b' })
+    .documents(documents(plain({ version: 2 })))
+  const { retained } = before.snapshot.data
+  const restarted = () =>
+    new World({ classes: [] }, 'other').apply({ kind: 'rollouts-restored', at: T0, rollouts: [], retained })
+  const rest = [
+    (world: World) => world.documents(documents(plain({ version: 2 }))),
+    (world: World) => world.flags({}, { source: 'a' }),
+    (world: World) => world.flags(naming, { source: 'b' }),
+  ]
+  for (const order of [
+    [0, 1, 2],
+    [1, 2, 0],
+    [1, 0, 2],
+    [2, 1, 0],
+  ]) {
+    const world = restarted()
+    for (const step of order) rest[step]!(world)
+    t.match(world.decide(), { policy: 'p@1', target: 'fra/default' }, String(order))
+    world.pass(120_000)
+    t.match(world.decide(), { policy: 'p@1' }, 'and goes on being there')
+    t.equal(world.flags({}, { source: 'b' }).snapshot.data.retained.length, 0, 'as long as it is named')
+  }
+  const unnamed = restarted()
+  for (const step of [0, 1]) rest[step]!(unnamed)
+  t.equal(unnamed.pass(120_000).snapshot.data.retained.length, 0, 'what nobody names is not kept for good')
+  t.end()
+})
+
+t.test('a policy that was kept and that documents have again is in force by itself', (t) => {
+  const world = new World(documents(plain({ version: 2 })))
+  world.apply({ kind: 'rollouts-restored', at: T0, rollouts: [], retained: [plain({ version: 2 })] })
+  t.match(world.decide(), { policy: 'p@2' })
+  t.end()
+})
+
+t.test('contexts of any types are answered, cohorts of documents or not', (t) => {
+  const world = new World({
+    ...documents(plain()),
+    cohorts: [{ metadata: { name: 'europe' }, when: 'EU' }],
+  }).flags({ 'chat-prefers-ams': flag('preference', { on: { preferred_region: 'ams' } }) })
+  const { programs } = world.snapshot
+  const careful = {
+    ...world.snapshot,
+    programs: { ...programs, cohorts: new Map([['europe', compileCondition('"EU" in request.residency')]]) },
+  }
+  for (const residency of [5, null, 'EU', {}, [1], true, ['EU']])
+    for (const more of [{}, { forced: 5 }, { forced: { cohort: 'internal' } }, { class: 5, tenant: [], session: null }])
+      t.match(evaluateFlag(careful, 'chat-prefers-ams', { residency, ...more }, world.now).result, { variant: 'on' })
+  t.end()
+})
+
+t.test('keys and variants that objects inherit are names like others', (t) => {
+  const world = new World(documents(plain())).flags({ constructor: { state: 'ENABLED', variants: { on: true } } })
+  t.match(
+    world.events.find(({ kind }) => kind === 'flags-accepted'),
+    { added: ['constructor'], changed: [] },
+  )
+  t.end()
+})
+
+t.test('flags that are stale when they come are told as such', (t) => {
+  const world = new World(documents(plain()))
+  const { set } = readFlags('{"flags":{}}', 'flags.json')
+  const change = { at: world.now, source: 'kept', version: 'v', nonce: 'n', set: set!, problems: [] }
+  world.apply({ kind: 'flags-accepted', ...change, ttlMs: 5_000, whenStale: 'keep', heardAt: world.now - 60_000 })
+  t.match(
+    world.events.filter(({ kind }) => kind === 'flags-stale'),
+    [{ source: 'kept', stale: true }],
   )
   t.end()
 })
