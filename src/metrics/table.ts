@@ -97,6 +97,11 @@ export const METRICS = {
   },
   hubward_job_streams: { type: 'gauge', labels: [], says: "streams of jobs' events that are open" },
   hubward_flags: { type: 'gauge', labels: ['source'], says: 'flags in force, by the source that they come from' },
+  hubward_flags_stale: {
+    type: 'gauge',
+    labels: ['source', 'consequence'],
+    says: 'whether the flags of a source have gone unconfirmed for longer than they may: they stay, or are off (consequence)',
+  },
   hubward_flag_streams: {
     type: 'gauge',
     labels: ['protocol'],

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { KnownNames } from '../admin/facts-json.ts'
 import type { FlagsView } from '../admin/flags-view.ts'
 import type { Config } from '../config.ts'
+import { isStaleSource } from '../engine/fold-flags.ts'
 import { type EngineSnapshot, mergeSets } from '../engine/programs.ts'
 import { accessHeaders, accessTls } from '../feeds/credentials.ts'
 import { changeInSteps } from '../flags/lint-change.ts'
@@ -100,6 +101,12 @@ export function openFlags(
     for (const { source } of served()) counts.set(source, (counts.get(source) ?? 0) + 1)
     return [...counts].map(([source, count]) => [[source], count])
   })
+  metrics.read('hubward_flags_stale', () =>
+    Object.values(current().data.flagSets).map((state) => [
+      [state.source, state.whenStale],
+      isStaleSource(state, now()) ? 1 : 0,
+    ]),
+  )
   return {
     start: sources.start,
     statuses: sources.statuses,

@@ -126,6 +126,50 @@ const FIRES: Readonly<Record<string, { on: object[]; off: object[]; after: strin
     after: '5m',
     says: /ams-cdu has failed 6 times in a row; it is dc-ams@example\.com's/,
   },
+  HubwardFlagsStale: {
+    on: [steady(`hubward_flags_stale{${AT},source="flags",consequence="off"}`, 1)],
+    off: [steady(`hubward_flags_stale{${AT},source="flags",consequence="off"}`, 0)],
+    after: '10m',
+    says: /in force: off.*flags of flags have not been confirmed/,
+  },
+  HubwardFlagFails: {
+    on: [{ series: `hubward_flag_failures_total{${AT},class="chat",layer="incident"}`, values: '0+1x60' }],
+    off: [steady(`hubward_flag_failures_total{${AT},class="chat",layer="incident"}`, 7)],
+    after: '20m',
+    says: /layer incident that should steer chat/,
+  },
+  HubwardRolloutRolledBack: {
+    on: [steady(`hubward_rollout_share_ratio{${AT},rollout="nearer",status="rolled-back",stage="10 %"}`, 0)],
+    off: [steady(`hubward_rollout_share_ratio{${AT},rollout="nearer",status="running",stage="10 %"}`, 0.1)],
+    after: '5m',
+    says: /rollout nearer was rolled back/,
+  },
+  HubwardBudgetBurns: {
+    on: [steady(`hubward_slo_burn_ratio{${AT},class="chat",site="ams",signal="slo.burn_1h_ratio"}`, 20)],
+    off: [
+      steady(`hubward_slo_burn_ratio{${AT},class="chat",site="ams",signal="slo.burn_1h_ratio"}`, 14),
+      steady(`hubward_slo_burn_ratio{${AT},class="chat",site="ams",signal="slo.burn_1d_ratio"}`, 20),
+    ],
+    after: '5m',
+    says: /chat at ams spends its error budget 20 times too fast/,
+  },
+  HubwardMeasuresNothing: {
+    on: [
+      {
+        series: `hubward_decisions_total{${AT},class="chat",action="route",reason="first-choice",target="ams/a"}`,
+        values: '0+60x60',
+      },
+    ],
+    off: [
+      {
+        series: `hubward_decisions_total{${AT},class="chat",action="route",reason="first-choice",target="ams/a"}`,
+        values: '0+60x60',
+      },
+      { series: `hubward_access_log_entries_total{${AT},result="joined"}`, values: '0+59x60' },
+    ],
+    after: '30m',
+    says: /Envoy tells nothing of how they end/,
+  },
   HubwardSensorRefused: {
     on: [{ series: `hubward_samples_refused_total{${AT},source="ams-cdu",why="frozen"}`, values: '0+1x60' }, INFO],
     off: [

@@ -171,6 +171,9 @@ const REFUSED: readonly (readonly [what: string, text: string, code: string, say
   ],
 ]
 
+/** The codes that these cases provoke; the file that runs them sees to it that they do. */
+export const CODES_OF_ROLLOUTS: readonly string[] = REFUSED.map(([, , code]) => code)
+
 /** Rollouts as documents: what they become, and what they are refused for. */
 export const documentCases = async (t: Test): Promise<void> => {
   t.test('are read with their defaults, and guarded against refusing work whether they say so or not', async (t) => {
