@@ -122,9 +122,9 @@ t.test('HPACK: what is no header block is refused', async (t) => {
     ['a number larger than any', 'ffffffffffffff7f'],
     ['a string longer than the block', '400f78'],
     ['a name without a value', '400161'],
-    ['a Huffman string that ends in zeros', '408100'],
-    ['a Huffman string with eight bits of padding', '4082ffff'],
-    ['a Huffman string with the mark of the end', '4084ffffffff'],
+    ['a Huffman string that ends in zeros', '4081000161'],
+    ['a Huffman string with eight bits of padding', '408207ff0161'],
+    ['a Huffman string with the mark of the end', '4084ffffffff0161'],
     ['a table larger than allowed', '3fe21f'],
     ['a table size after a field', '8220'],
     ['three table sizes', '202020'],
@@ -267,6 +267,22 @@ t.test('a unary call is answered when its request has ended, and has one message
   t.same(peer.words(), [`headers ${half} 200 grpc 13 end`], 'the request ended in the middle of a message')
 })
 
+t.test('who has ended a request and goes on is told that the stream is closed', async (t) => {
+  // The window is shut, so that the answers, and with them the streams, are still there.
+  const peer = new Peer().greet([4, 0])
+  for (const [what, more] of [
+    ['DATA', (id: number) => frame(FRAME.data, 0, id, HELLO)],
+    ['HEADERS', (id: number) => frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, id, Buffer.alloc(0))],
+  ] as const) {
+    const id = peer.call(CHECK)
+    peer.say(id, HELLO, FLAG.endStream)
+    t.same(peer.words(), [`headers ${id} 200`])
+    peer.send(more(id))
+    t.same(peer.words(), [`reset ${id} 5`], what)
+  }
+  t.equal(peer.memory.held, 0)
+})
+
 t.test('what is no call of ours is refused: method, type, path, compression, size', async (t) => {
   const peer = new Peer({ limits: { messageBytesMax: 100 } }).greet()
   const ask = (fields: (readonly [string, string])[], id: number, flags = 0) =>
@@ -359,6 +375,21 @@ t.test('windows: the peer lets us send, by stream and in all, also below zero', 
   peer.send(settings([4, 65_475]))
   t.same(sizes(peer.words()), [475])
   t.equal(peer.memory.held, 0)
+})
+
+t.test('the window of the connection is for all of its streams', async (t) => {
+  const peer = new Peer().greet([4, 100_000])
+  const sizes = () =>
+    peer.heard().reduce((sum, { type, payload }) => sum + (type === FRAME.data ? payload.length : 0), 0)
+  const ids = [peer.call(), peer.call(), peer.call()] as const
+  for (let i = 0; i < 6; i++) peer.say(ids[0], Buffer.alloc(10_000))
+  t.equal(sizes(), 60_030)
+  peer.say(ids[1], Buffer.alloc(6_000)).say(ids[2], Buffer.alloc(6_000))
+  t.equal(sizes(), 5_505, 'and no more, though the streams may')
+  peer.send(frame(FRAME.windowUpdate, 0, 0, u32(100)))
+  t.equal(sizes(), 100)
+  peer.send(frame(FRAME.windowUpdate, 0, 0, u32(100_000)))
+  t.equal(sizes(), 12_010 - 5_605)
 })
 
 t.test('what a peer may send is given back as it is read, in large steps', async (t) => {

@@ -1,4 +1,4 @@
-import { ConnectionError, ERROR, FLAG, FRAME, SETTING, WINDOW_DEFAULT, WINDOW_MAX } from './codes.ts'
+import { ConnectionError, ERROR, FLAG, FRAME, SETTING, WINDOW_MAX } from './codes.ts'
 import type { FloodGuard } from './flood-guard.ts'
 import type { FrameSink } from './frame-reader.ts'
 import { HeaderBlock } from './header-block.ts'
@@ -52,7 +52,6 @@ export class FrameHandler implements FrameSink {
   #block: HeaderBlock | undefined
   #lastId = 0
   #idMax = WINDOW_MAX
-  #receiveLeft: number
   #owed = 0
 
   constructor(of: Acted) {
@@ -65,7 +64,6 @@ export class FrameHandler implements FrameSink {
     this.#streams = streams
     this.#hpack = new HpackDecoder(limits.headerTableBytesMax)
     this.#head = new RequestHead(limits.headerListBytesMax)
-    this.#receiveLeft = Math.max(limits.connectionWindowBytes, WINDOW_DEFAULT)
   }
 
   get hasSettings(): boolean {
@@ -135,8 +133,6 @@ export class FrameHandler implements FrameSink {
   #data(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
     if (id === 0) throw protocol('DATA without a stream')
     const flow = end - start
-    this.#receiveLeft -= flow
-    if (this.#receiveLeft < 0) throw new ConnectionError(ERROR.flowControl, 'more than the window of the connection')
     this.#owed += flow
     const [from, to] = (flags & FLAG.padded) === 0 ? [start, end] : this.#unpadded(bytes, start, end)
     this.#credit()
@@ -152,11 +148,13 @@ export class FrameHandler implements FrameSink {
     else if (isEnd && this.#streams.get(id) === stream) stream.remoteEnd()
   }
 
-  /** Lets the peer send on. What waits is bounded by memory, so the connection's window never waits for one stream. */
+  /**
+   * Lets the peer send on. What waits is bounded by memory, so the connection's window never waits for one stream; and as
+   * it is given back whenever half of it is used, nobody can send beyond it.
+   */
   #credit(): void {
     if (this.#owed * 2 < this.#limits.connectionWindowBytes) return
     this.#outbox.windowUpdate(0, this.#owed)
-    this.#receiveLeft += this.#owed
     this.#owed = 0
   }
 

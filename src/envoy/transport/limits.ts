@@ -42,7 +42,12 @@ export const LIMITS = {
   headerListBytesMax: limit(32 * KIB, 'bytes', 'of a header list, names, values and 32 for each', 'status 431'),
   headerTableBytesMax: limit(4 * KIB, 'bytes', 'of the dynamic table of HPACK', 'GOAWAY(COMPRESSION_ERROR)'),
   streamWindowBytes: limit(256 * KIB, 'bytes', 'that a stream may send ahead', 'RST_STREAM(FLOW_CONTROL_ERROR)'),
-  connectionWindowBytes: limit(4 * MIB, 'bytes', 'that a connection may send ahead', 'GOAWAY(FLOW_CONTROL_ERROR)'),
+  connectionWindowBytes: limit(
+    4 * MIB,
+    'bytes',
+    'that a connection may send ahead',
+    'never reached: half of it is given back as soon as it is used',
+  ),
   messageBytesMax: limit(16 * MIB, 'bytes', 'of a message', 'RESOURCE_EXHAUSTED'),
   connectionBytesMax: limit(
     64 * MIB,
