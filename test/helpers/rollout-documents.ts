@@ -172,7 +172,7 @@ const REFUSED: readonly (readonly [what: string, text: string, code: string, say
 ]
 
 /** The codes that these cases provoke; the file that runs them sees to it that they do. */
-export const CODES_OF_ROLLOUTS: readonly string[] = REFUSED.map(([, , code]) => code)
+export const CODES_OF_ROLLOUTS: readonly string[] = [...REFUSED.map(([, , code]) => code), 'rollout/class-twice']
 
 /** Rollouts as documents: what they become, and what they are refused for. */
 export const documentCases = async (t: Test): Promise<void> => {
@@ -205,6 +205,19 @@ export const documentCases = async (t: Test): Promise<void> => {
     const [job] = read(spec('  unit: job')).set!.rollouts
     t.ok(job?.guardrails.some(({ event }) => event === 'job-failed'))
     t.equal(job?.unitsMin, 20)
+  })
+  t.test('are told where two of them are of one class: a request takes part in one only', async (t) => {
+    const other = spec('')
+      .split('---')
+      .at(-1)!
+      .replace('name: trial', 'name: other')
+      .replace('prefer-ams-for-chat', 'prefer-fra-for-chat')
+    const { set, problems } = read(`${spec('')}---${other}`)
+    t.not(set, null)
+    t.match(
+      problems.filter(({ code }) => code === 'rollout/class-twice'),
+      [{ severity: 'warning', path: 'all.yaml', line: Number, remedy: String }],
+    )
   })
   for (const [what, text, code, says] of REFUSED)
     t.test(`are refused for ${what}, with its place and a remedy`, async (t) => {
