@@ -245,6 +245,34 @@ t.test('a method that pauses hears messages, and their end, only when it goes on
   await Promise.resolve()
   t.same(heard, ['one', 'two', 'three', 'end', 'gone'])
   t.same(peer.words(), ['headers 1 200 grpc 0 end'])
+  heard.length = 0
+  const short = peer.call('/a/B')
+  peer.say(short, Buffer.from('only'), FLAG.endStream)
+  t.same(heard, ['only'], 'an end with nothing before it waits as well')
+  call?.resume()
+  t.same(heard, ['only', 'end', 'gone'])
+})
+
+t.test('a request is as long as it says', async (t) => {
+  const peer = new Peer().greet()
+  const call = (length: number) => peer.call(PROCESS_PATH, { more: [['content-length', String(length)]] })
+  const right = call(10)
+  peer.say(right, HELLO, FLAG.endStream)
+  t.equal(peer.words().at(-1), `headers ${right} grpc 0 end`)
+  const long = call(9)
+  peer.say(long, HELLO)
+  t.same(peer.words(), [`reset ${long} 1`])
+  const short = call(11)
+  peer.say(short, HELLO, FLAG.endStream)
+  t.equal(peer.words().at(-1), `reset ${short} 1`)
+  const both = peer.call(PROCESS_PATH, {
+    more: [
+      ['content-length', '1'],
+      ['content-length', '2'],
+    ],
+  })
+  t.same(peer.words(), [`reset ${both} 1`])
+  t.equal(peer.active.count, 0)
 })
 
 t.test('a unary call is answered when its request has ended, and has one message', async (t) => {
@@ -335,7 +363,12 @@ t.test('a request that was refused may go on for a while, and is then cut off', 
 t.test('messages wait while the answers before them may not leave, and none is lost', async (t) => {
   const peer = new Peer().greet([4, 10])
   const id = peer.call()
-  for (const letter of 'abcdef') peer.say(id, Buffer.from(letter.repeat(5)))
+  // In one frame and in several: both ways they wait.
+  peer.send(
+    frame(FRAME.data, 0, id, Buffer.concat(['a', 'b', 'c'].map((letter) => message(Buffer.from(letter.repeat(5)))))),
+  )
+  t.equal(peer.memory.held, 20 + 3 * 128, 'an answer in two pieces, and a message behind it')
+  for (const letter of 'def') peer.say(id, Buffer.from(letter.repeat(5)))
   t.same(peer.words(), ['headers 1 200', 'data 1 10'], 'one answer fills the window')
   const sent: Buffer[] = []
   for (let i = 0; i < 30; i++) {
