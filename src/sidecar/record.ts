@@ -29,8 +29,9 @@ export const recorder = (
     const inputs = inputsOf(facts, snapshot, now)
     // While a target comes back its share is compared with a hash of the session key, which is not written down.
     const readsKey = facts.sessionKey !== undefined && inputs.some(({ share }) => share > 0 && share < 1)
-    // So are the buckets of flags; which of them asked for one is not told, so any that had a say counts.
-    const readsBucket = facts.sessionKey !== undefined && decision.layers.length > 0
+    // So are the buckets of flags; which of them asked for one is not told, and by another they might have had a say.
+    const steering = snapshot.programs.classes.get(facts.class)?.steering ?? []
+    const readsBucket = facts.sessionKey !== undefined && steering.length > 0
     const isHidden = hidden.some((name) => Object.hasOwn(facts, name) || Object.hasOwn(facts.extra, name))
     return {
       kind: 'decision',

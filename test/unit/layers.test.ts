@@ -9,7 +9,9 @@ import { rolloutHash, treatmentOf } from '../../src/engine/rollout-begin.ts'
 import { renderFlag } from '../../src/engine/rollout-targeting.ts'
 import { readFlags } from '../../src/flags/read-flags.ts'
 import type { Policy } from '../../src/model/documents.ts'
+import type { Facts } from '../../src/model/facts.ts'
 import type { Rollout, RolloutState } from '../../src/model/rollout.ts'
+import { recorder } from '../../src/sidecar/record.ts'
 import { max, policy, site, T0, World, workload } from '../helpers/world.ts'
 
 const OPEN = { experiments: { cohorts: ['*'] } } as const
@@ -665,6 +667,25 @@ t.test('flags that are stale when they come are told as such', (t) => {
     world.events.filter(({ kind }) => kind === 'flags-stale'),
     [{ source: 'kept', stale: true }],
   )
+  t.end()
+})
+
+t.test('a record whose flags may have read a hidden key does not say that it can be replayed', (t) => {
+  const build = recorder([])
+  const sampled = (world: World, over: Partial<Facts>) => {
+    const facts = world.facts(over)
+    const { snapshot, now } = world
+    const made = { facts, decision: decide(facts, snapshot, world.tally, now, 'id'), snapshot, now, dispatched: {} }
+    return build(made, 'share').replayable
+  }
+  const shared = { fractional: [{ var: 'targetingKey' }, ['off', 99], ['on', 1]] }
+  const world = new World(documents(plain())).flags({
+    'chat-prefers-ams': flag('preference', { off: {}, on: { preferred_region: 'ams' } }, { targeting: shared }),
+  })
+  t.strictSame(world.decide({ sessionKey: 's-1' }).layers, [])
+  t.equal(sampled(world, { sessionKey: 's-1' }), false, 'though none had a say this time')
+  t.equal(sampled(world, {}), true)
+  t.equal(sampled(new World(documents(plain())), { sessionKey: 's-1' }), true)
   t.end()
 })
 
