@@ -1,5 +1,8 @@
+/** Levels in which names are looked at. */
+const DEPTH_MAX = 200
+
 /**
- * The value of a text that is JSON and in which no map has a name twice, or undefined. YAML, which JSON is too, would be
+ * The value of a text that is JSON, not far too deep, and in which no map has a name twice, or undefined. YAML, which JSON is too, would be
  * read with its places, and takes a hundred times as long.
  */
 export function plainJson(text: string): { readonly value: unknown } | undefined {
@@ -48,8 +51,11 @@ function namesAreUnique(text: string): boolean {
   let at = 0
   while (at < text.length) {
     const char = text[at]
-    if (char === '{' || char === '[') open.push(new Set())
-    else if (char === '}' || char === ']') open.pop()
+    if (char === '{' || char === '[') {
+      // Far deeper than anybody writes them: each level would be a set of its own.
+      if (open.length >= DEPTH_MAX) return false
+      open.push(new Set())
+    } else if (char === '}' || char === ']') open.pop()
     if (char !== '"') {
       at += 1
       continue

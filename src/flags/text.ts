@@ -42,6 +42,8 @@ const ALIASES_MAX = 100
 const PROBLEMS_MAX = 20
 /** How deep values may nest in one another, variants and all. */
 const VALUE_DEPTH_MAX = 80
+/** Levels that a text may open before it is read: more than values may nest, as brackets in texts are counted with them. */
+const OPEN_MAX = 200
 
 /** Reads JSON or YAML. All that is wrong is told; then there is no text. */
 export function readText(file: FlagFile): { readonly text: Text | null; readonly problems: Problem[] } {
@@ -51,6 +53,12 @@ export function readText(file: FlagFile): { readonly text: Text | null; readonly
     return none(file, { code: 'flags/too-large', message, remedy: 'split the flags over several files or sources' })
   }
   const json = plainJson(file.text)
+  const deep = json === undefined ? deepFrom(file.text) : -1
+  if (deep >= 0) {
+    const message = `nested too deeply: more than ${OPEN_MAX} levels are open here`
+    const remedy = 'write it flatter, or close what is open'
+    return none(file, { code: 'flags/too-deep', message, remedy }, placeIn(file.text, deep))
+  }
   if (json === undefined && bytes > YAML_BYTES_MAX) {
     const message = `the text has ${bytes} bytes and is no JSON; of YAML, ${YAML_BYTES_MAX} are allowed`
     return none(file, { code: 'flags/too-large', message, remedy: 'split the flags over several files, or write JSON' })
@@ -58,11 +66,20 @@ export function readText(file: FlagFile): { readonly text: Text | null; readonly
   if (json === undefined) return readYaml(file)
   if (isDeep(json.value)) return none(file, TOO_DEEP)
   const problemAt: Text['problemAt'] = (path, finding) => {
-    const before = file.text.slice(0, jsonOffset(file.text, path, finding.want))
-    const line = before.split('\n').length
-    return problem(finding, { path: file.path, line, column: before.length - before.lastIndexOf('\n') })
+    const place = placeIn(file.text, jsonOffset(file.text, path, finding.want))
+    return problem(finding, { path: file.path, ...place })
   }
   return { text: { value: json.value, problemAt }, problems: [] }
+}
+
+interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+function placeIn(text: string, offset: number): Place {
+  const before = text.slice(0, offset)
+  return { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') }
 }
 
 const TOO_DEEP: Finding = { code: 'flags/too-deep', message: 'nested too deeply', remedy: 'write it flatter' }
@@ -101,9 +118,9 @@ function readYaml(file: FlagFile): { readonly text: Text | null; readonly proble
   }
 }
 
-const none = ({ path }: FlagFile, finding: Finding): { text: null; problems: Problem[] } => ({
+const none = ({ path }: FlagFile, finding: Finding, place: Place = START): { text: null; problems: Problem[] } => ({
   text: null,
-  problems: [problem(finding, { ...START, path })],
+  problems: [problem(finding, { ...place, path })],
 })
 
 const problem = (
@@ -168,6 +185,25 @@ function nodeFindings(doc: Document, lineOf: (offset: number) => number): [numbe
     },
   })
   return findings
+}
+
+/**
+ * Where a text opens more levels than are read, by brackets or by dashes and question marks in a row; -1: nowhere. Asked
+ * before YAML is read, which calls itself for each level and takes minutes for those that nobody closes. Brackets inside
+ * of texts count too: in a definition they are few, and closed again.
+ */
+function deepFrom(text: string): number {
+  let depth = 0
+  let dashes = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x5b || code === 0x7b) depth += 1
+    else if ((code === 0x5d || code === 0x7d) && depth > 0) depth -= 1
+    if ((code === 0x2d || code === 0x3f) && text.charCodeAt(at + 1) <= 0x20) dashes += 1
+    else if (code > 0x20 || code === 0x0a) dashes = 0
+    if (depth > OPEN_MAX || dashes > OPEN_MAX) return at
+  }
+  return -1
 }
 
 /** Told level by level: recursion might not come back. */

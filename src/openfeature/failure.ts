@@ -6,7 +6,6 @@ export const FLAG_SOURCE_PROBLEMS = {
   'flag-source/timeout': 'no whole answer before the deadline',
   'flag-source/status': 'an answer with a status that is no success',
   'flag-source/too-large': 'more bytes than are read',
-  'flag-source/too-deep': 'values that nest deeper than anybody would write them',
   'flag-source/encoding': 'a packed answer, though none was asked for',
   'flag-source/credentials': 'a file with credentials or certificates that could not be used',
   'flag-source/unreadable': 'a file or folder that could not be read',

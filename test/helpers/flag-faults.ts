@@ -35,7 +35,16 @@ export const FLAG_FAULTS: readonly FlagFault[] = [
     says: /more than 100 aliases/,
   },
   { code: 'flags/too-deep', text: `{"flags":${'['.repeat(100)}${']'.repeat(100)}}`, at: [1, 1], says: /too deeply/ },
-  { code: 'flags/too-deep', text: '['.repeat(20_000), at: [1, 1], says: /too deeply/ },
+  // None of these is given to the reader of YAML, which takes minutes for them.
+  { code: 'flags/too-deep', text: '['.repeat(1_000_000), at: [1, 201], says: /more than 200 levels are open here/ },
+  { code: 'flags/too-deep', text: `flags:\n ${'- '.repeat(250_000)}`, at: [2, 402], says: /more than 200 levels/ },
+  { code: 'flags/too-deep', text: `${']'.repeat(9_000)}${'{a: '.repeat(90_000)}`, at: [1, 9_801], says: /200 levels/ },
+  {
+    code: 'flags/too-deep',
+    text: `{"flags":${'['.repeat(2_000_000)}${']'.repeat(2_000_000)}}`,
+    at: [1, 209],
+    says: /200 levels/,
+  },
   { code: 'flags/too-large', text: `{"flags":{}}${' '.repeat(4_194_300)}`, at: [1, 1], says: /4194312 bytes/ },
   { code: 'flags/too-large', text: `flags: {}${'\n'.repeat(1_048_576)}`, at: [1, 1], says: /is no JSON/ },
   { code: 'flags/missing-field', text: 'metadata: {}', at: [1, 1], says: /"flags" is missing/ },
