@@ -137,6 +137,69 @@ t.test('OFREP as it is specified', async (t) => {
     t.strictSame(contextIn(undefined), {}, 'no context is an empty one')
   })
 
+  await t.test('knows only its own keys, takes any context, and counts nothing that it is asked', async (t) => {
+    const counted = async () =>
+      (await (await fetch(`${world.url}/metrics`)).text())
+        .split('\n')
+        .filter((line) =>
+          /^hubward_(decisions|layer_decisions|arm_decisions|sessions|reservations\w*|internal_errors)/.test(line),
+        )
+    const before = await counted()
+    for (const key of [
+      'constructor',
+      '__proto__',
+      'toString',
+      'hasOwnProperty',
+      'x'.repeat(60),
+      'route.constructor',
+      'route.__proto__',
+      'route.',
+    ]) {
+      const { status, json } = await world.evaluate(key, { targetingKey: 'x', residency: ['EU'] })
+      t.ok(status === 404 || status === 400, `${key}: ${status}`)
+      t.match(json, { key, errorCode: /^(FLAG_NOT_FOUND|INVALID_CONTEXT)$/, errorDetails: /./ })
+    }
+    const odd = (name: string, value: unknown) =>
+      `{"context":{"targetingKey":"x",${JSON.stringify(name)}:${JSON.stringify(value)}}}`
+    const names = [
+      '__proto__',
+      'constructor',
+      'cohorts',
+      'residency',
+      'tier',
+      'forced',
+      'extra',
+      'session',
+      'needs',
+      '$flagd',
+      'tenant',
+    ]
+    const values = [
+      null,
+      5,
+      'x',
+      [],
+      {},
+      [[1]],
+      { cohort: 'internal' },
+      '\u0000',
+      'y'.repeat(30_000),
+      Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`k${i}`, i])),
+    ]
+    for (const name of names)
+      for (const value of values)
+        for (const path of [bulk, `${bulk}/${CHAT}`, `${bulk}/route.fine-tuning`]) {
+          const { status } = await world.ask(path, odd(name, value))
+          t.ok(status === 200 || status === 400, `${path} ${name} ${JSON.stringify(value).slice(0, 20)}: ${status}`)
+        }
+    t.equal(
+      (await world.evaluate('route.fine-tuning', { targetingKey: 'j-1', residency: ['EU'], needs: { mw: 1 } })).status,
+      200,
+    )
+    t.strictSame(await counted(), before)
+    t.strictSame((await world.ask('/v1/jobs')).json.jobs, [], 'nothing is reserved')
+  })
+
   await t.test('has an ETag that covers the context, and sends nothing twice', async (t) => {
     const first = await world.ask(bulk, { context })
     const etag = first.headers.get('etag')!
