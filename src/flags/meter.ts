@@ -1,4 +1,4 @@
-import { constantsSize, DEPTH_MAX, isConstants, NODES_MAX, type Operator, operatorNamed } from './operators.ts'
+import { AROUND, constantsSize, DEPTH_MAX, isConstants, NODES_MAX, type Operator, operatorNamed } from './operators.ts'
 import { meansTheSameCompiled } from './whole-if.ts'
 
 /** The engine's name for an operand that is charged for. Targeting cannot write it: it is no operator. */
@@ -14,13 +14,13 @@ export class TooMuch extends Error {
 
 /**
  * Targeting with each operand that work grows with put under a METER, and its size. Throws for what the engine must not
- * see: operators that are none, maps of several names, and more than targeting may hold.
+ * see: operators that are none, maps of several names, and more than targeting may hold with a rollout around it.
  *
  * `{"some":[{"var":"groups"}, X]}` becomes `{"some":[{"$meter":[{"var":"groups"}, 1 + size of X]}, X]}`.
  */
 export function metered(logic: unknown, depth = 0): { readonly logic: unknown; readonly nodes: number } {
   if (typeof logic !== 'object' || logic === null) return { logic, nodes: 1 }
-  if (depth > DEPTH_MAX) throw new TooMuch(`nested deeper than ${DEPTH_MAX} levels`)
+  if (depth > DEPTH_MAX + AROUND.depth) throw new TooMuch(`nested deeper than ${DEPTH_MAX} levels`)
   if (Array.isArray(logic)) {
     if (isConstants(logic)) return counted(logic, constantsSize(logic))
     const parts = logic.map((part) => metered(part, depth + 1))
@@ -44,7 +44,7 @@ export function metered(logic: unknown, depth = 0): { readonly logic: unknown; r
 }
 
 function counted(logic: unknown, nodes: number): { logic: unknown; nodes: number } {
-  if (nodes > NODES_MAX) throw new TooMuch(`more than ${NODES_MAX} values and operators`)
+  if (nodes > NODES_MAX + AROUND.nodes) throw new TooMuch(`more than ${NODES_MAX} values and operators`)
   return { logic, nodes }
 }
 

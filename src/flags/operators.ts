@@ -74,3 +74,6 @@ export const isConstants = (list: readonly unknown[]): boolean =>
 
 /** How deep operators and lists may stand in one another. */
 export const DEPTH_MAX = 64
+
+/** How much more may be compiled than may be written: what a rollout puts around the targeting of its flag. */
+export const AROUND = { nodes: 100, depth: 10 } as const

@@ -185,7 +185,10 @@ export class FlagIntake {
     const remedy = 'repair the source; what is wrong with it is told beside this'
     const told = flagSourceProblem('flag-source/from-disk', message, { severity: 'warning', remedy })
     const { refusal, failuresInARow } = this.#status
-    this.#accept(kept.version, set, [told, ...problems], { fromDisk: true, heardAt: kept.heardAt })
+    this.#accept(kept.version, set, [told, ...problems], {
+      fromDisk: true,
+      heardAt: Math.min(kept.heardAt, this.#edges.now()),
+    })
     this.#status = { ...this.#status, refusal, failuresInARow }
   }
 

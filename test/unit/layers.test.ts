@@ -564,6 +564,30 @@ t.test('a flag whose default is its treatment gives it to nobody outside the exp
   t.end()
 })
 
+t.test('a rollout finds room around targeting that is as large, or as deep, as targeting may be', (t) => {
+  let deep: unknown = { '==': [{ var: 'region' }, 'EMEA'] }
+  for (let level = 0; level < 30; level++) deep = { and: [deep] }
+  const large = { or: Array.from({ length: 166 }, (_, i) => ({ '==': [{ var: `f${i}` }, 1] })) }
+  const everybody = { or: [large, { '!': [{ var: 'f0' }] }] }
+  for (const condition of [deep, everybody]) {
+    const world = new World({
+      ...documents(plain()),
+      cohorts: [{ metadata: { name: 'internal' }, when: 'tenant == us' }],
+      rollouts: [rollout()],
+    }).flags({
+      'chat-nearer-site': flag(
+        'rollout',
+        { control: {}, treatment: { preferred_region: 'ams' } },
+        { targeting: { if: [condition, 'treatment', null] } },
+      ),
+    })
+    const shared = { shareBp: 10_000, tenantsBp: 9_999, cohort: 'internal' }
+    world.apply({ kind: 'rollouts-restored', at: T0, rollouts: [state(shared)], retained: [] })
+    t.match(world.decide({ region: 'EMEA', tenant: 'us' }), { arm: 'treatment', target: 'ams/default' })
+  }
+  t.end()
+})
+
 t.test('an overlay that has won goes on for whom the flag means, which is everybody where it does not say', (t) => {
   const won = state({ status: 'finished', shareBp: 10_000 })
   t.match(driven(won, { preferred_region: 'ams' }).decide(), { arm: null, target: 'ams/default' })
