@@ -98,6 +98,11 @@ t.test('patience comes back with time, no faster than it says', async (t) => {
   peer.now += 1_000
   t.ok(many(LIMITS.floodTokensPerSecond.is))
   t.notOk(many(40))
+  const idle = new Peer().greet()
+  idle.send(...Array.from({ length: tokens - 20 }, () => ping))
+  idle.now += 1e9
+  t.ok(idle.send(...Array.from({ length: tokens }, () => ping)).connection.isOpen, 'all of it')
+  t.notOk(idle.send(...Array.from({ length: 100 }, () => ping)).connection.isOpen, 'and no more than that')
 })
 
 t.test(

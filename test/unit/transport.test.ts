@@ -6,6 +6,7 @@ import { LIMITS } from '../../src/envoy/transport/limits.ts'
 import { Memory } from '../../src/envoy/transport/memory.ts'
 import { MessageReader } from '../../src/envoy/transport/message-reader.ts'
 import type { Call, Method } from '../../src/envoy/transport/methods.ts'
+import { Outbox } from '../../src/envoy/transport/outbox.ts'
 import { encodeStatusMessage } from '../../src/envoy/transport/status.ts'
 import { parseTimeout } from '../../src/envoy/transport/timeout.ts'
 import {
@@ -330,6 +331,66 @@ t.test('what is no call of ours is refused: method, type, path, compression, siz
   peer.heard()
   peer.send(frame(FRAME.data, 0, 13, Buffer.concat([Buffer.from([0]), u32(101)])))
   t.same(peer.words(), ['headers 13 200 grpc 8 end', 'reset 13 0'], 'RESOURCE_EXHAUSTED before it has come')
+})
+
+t.test('header fields that HTTP/2 does not allow end their stream, and no other', async (t) => {
+  const bad: readonly (readonly [string, string])[] = [
+    ['x-a', 'zero\0'],
+    ['x-a', 'two\r\nlines'],
+    ['x-a', ' blank before'],
+    ['x-a', 'blank behind\t'],
+    ['X-Capital', 'v'],
+    ['x space', 'v'],
+    ['', 'v'],
+    [':status', '200'],
+    ['connection', 'close'],
+    ['transfer-encoding', 'chunked'],
+    ['te', 'gzip'],
+    [':path', '/again'],
+  ]
+  const peer = new Peer().greet()
+  let id = -1
+  for (const field of bad) {
+    for (const isKept of [true, false]) {
+      id += 2
+      const written = { isKept, isPlain: true }
+      const block = Buffer.concat([peer.hpack.block(callHeaders()), peer.hpack.field(...field, written)])
+      peer.send(frame(FRAME.headers, FLAG.endHeaders, id, block))
+      t.same(peer.words(), [`reset ${id} 1`], JSON.stringify(field))
+    }
+  }
+  for (const missing of [':method', ':scheme', ':path']) {
+    id += 2
+    const block = peer.hpack.block(callHeaders().filter(([name]) => name !== missing))
+    peer.send(frame(FRAME.headers, FLAG.endHeaders, id, block))
+    t.same(peer.words(), [`reset ${id} 1`], `without ${missing}`)
+  }
+  id += 2
+  peer.send(frame(FRAME.headers, FLAG.endHeaders, id, peer.hpack.block(callHeaders()))).say(id, HELLO)
+  t.same(peer.words(), [`headers ${id} 200`, `data ${id} 10`])
+})
+
+t.test('bytes that the socket has not taken are not written over', async (t) => {
+  const kept: Buffer[] = []
+  let queued = 1
+  const outbox = new Outbox({
+    write: (chunks) => kept.push(...chunks),
+    queued: () => queued,
+    end: () => {},
+    destroy: () => {},
+  })
+  const said = (): string => kept.map((chunk) => chunk.subarray(14).toString()).join(' ')
+  for (const text of ['first', 'second']) {
+    outbox.message(1, Buffer.from(text))
+    outbox.flush()
+  }
+  t.equal(said(), 'first second')
+  queued = 0
+  outbox.message(1, Buffer.from('third'))
+  outbox.flush()
+  outbox.message(1, Buffer.from('other'))
+  outbox.flush()
+  t.equal(said(), 'other second third other', 'what it has taken is')
 })
 
 t.test('a request that was refused may go on for a while, and is then cut off', async (t) => {
