@@ -22,17 +22,21 @@ const ERROR_FLAGS: ReadonlySet<string> = new Set([
   'LH',
   'OM',
 ])
+/** Envoy's own limits of rates turn a client away, not the site that it was bound for. */
+const LIMITED_FLAGS: ReadonlySet<string> = new Set(['RL', 'RLSE'])
 const NOT_SENT: ReadonlySet<string> = new Set<ActionName>(['queue', 'delay', 'deny'])
 
 /**
  * How a request ended. Hubward's own refusal comes first, for its status is no site's; then who broke off. What the
- * client did wrong (4xx) is no error of the site, except 429: a site that turns work away has not served it.
+ * client did wrong (4xx) is no error of the site, except 429: a site that turns work away has not served it. 408 is
+ * Envoy's word for a client that did not send its request to the end in time.
  */
 export const verdictOf = (entry: AccessEntry, action: ActionName | undefined): Verdict => {
   const { status, flags, details } = entry
   if (NOT_SENT.has(action ?? entry.headers[HEADERS.action] ?? '')) return 'refused'
   if (flags.some((flag) => LEFT_FLAGS.has(flag)) || details.startsWith('downstream_remote_disconnect')) return 'left'
   if (status === 499) return 'left'
+  if (status === 408 || (status === 429 && flags.some((flag) => LIMITED_FLAGS.has(flag)))) return 'ok'
   if (flags.some((flag) => TIMEOUT_FLAGS.has(flag)) || status === 504) return 'timeout'
   if (status >= 500 || status === 429 || status === 0) return 'error'
   return flags.some((flag) => ERROR_FLAGS.has(flag)) ? 'error' : 'ok'
