@@ -13,11 +13,11 @@ export class CountRing {
     this.#counts = new Uint32Array(slots * width)
   }
 
-  /** Counts n more of one number, at that time. What lies before all that is kept is not counted. */
+  /** Counts n more of one number, at that time, which is now. */
   add(at: number, number: number, n: number): void {
     const slot = Math.floor(at / this.#slotMs)
     this.#turn(slot)
-    if (slot > this.#newest - this.#slots) this.#counts[this.#place(slot) + number]! += n
+    this.#counts[this.#place(slot) + number]! += n
   }
 
   /** The sum of one number over the running stretch and those before it that touch the window. */
@@ -51,6 +51,12 @@ export class CountRing {
   }
 
   #turn(slot: number): void {
+    // The clock was set back: what was counted in a time that has not come yet is of no use, and must not keep out what comes.
+    if (slot <= this.#newest - this.#slots) {
+      this.#counts.fill(0)
+      this.#newest = slot
+      return
+    }
     if (slot <= this.#newest) return
     const from = Math.max(this.#newest + 1, slot - this.#slots + 1)
     for (let next = from; next <= slot; next++) this.#counts.fill(0, this.#place(next), this.#place(next) + this.#width)

@@ -122,7 +122,8 @@ export class Measure {
   pass(now: EpochMs): readonly Sample[] {
     this.#cells.store.roll(now)
     if (this.heardAt === null || (this.#sent >= SILENT_DECISIONS && now - this.#sentSince > SILENT_MS)) return []
-    if (now - this.#toldAt < TOLD_EVERY_MS) return []
+    // A clock that was set back is not waited for.
+    if (now >= this.#toldAt && now - this.#toldAt < TOLD_EVERY_MS) return []
     this.#toldAt = now
     return [...this.#passive.samples(now), ...this.#burn.samples(now)]
   }

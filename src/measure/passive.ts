@@ -160,6 +160,8 @@ export class PassiveWindow {
 
   #drop(now: EpochMs): void {
     const begin = Math.floor(now / SLICE_MS) * SLICE_MS
+    // What lies ahead is of before the clock was set back.
+    while ((this.#slices.at(-1)?.begin ?? begin) > begin) this.#slices.pop()
     while (this.#slices.length > 0 && this.#slices[0]!.begin <= begin - SLICES * SLICE_MS) this.#slices.shift()
     if (this.#slices.length > 0) return
     this.#targets.keep(new Set())

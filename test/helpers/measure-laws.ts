@@ -163,6 +163,15 @@ export const measureLaws = (t: Test): void => {
     t.pass()
   })
 
+  t.test('counting goes on where the clock was set back further than anything is kept', async (t) => {
+    const ring = new CountRing(6, 10, 1)
+    ring.add(1_000_000, 0, 3)
+    ring.add(500_000, 0, 1)
+    ring.add(500_010, 0, 1)
+    t.equal(ring.sum(500_010, 50, 0), 2)
+    t.equal(ring.sum(1_000_000, 50, 0), 0)
+  })
+
   t.test(
     'what a block holds survives its sealing and its merging, however the requests were spread over time',
     async (t) => {

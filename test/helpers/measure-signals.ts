@@ -39,6 +39,16 @@ export const signalCases = (t: Test): void => {
     }
   })
 
+  t.test('a clock that is set back leaves nothing of the time that was not, and nobody waits for it', async (t) => {
+    const { measure, requests } = measuring()
+    requests(50, T0 + 86_400_000, { status: 500 })
+    t.ok(measure.pass(T0 + 86_400_000).length > 0)
+    requests(10, T0)
+    t.match(told(measure.pass(T0), 'errors.passive_ratio', { site: 'ams' }), { value: 0, count: 10 })
+    requests(10, T0 + 120_000)
+    t.match(told(measure.pass(T0 + 120_000), 'errors.passive_ratio', { site: 'ams' }), { value: 0, count: 10 })
+  })
+
   t.test(
     'what a model server tells of itself is left to it; only what Envoy alone sees is told beside it',
     async (t) => {
