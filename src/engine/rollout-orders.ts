@@ -33,7 +33,7 @@ export function ordered(
   order: RolloutOrder,
   now: EpochMs,
 ): RolloutState {
-  const { decidedStage: _, ...rest } = state
+  const { decidedStage: _, harm: __, ...rest } = state
   switch (order.order) {
     case 'promote': {
       if (rollout === undefined) return state

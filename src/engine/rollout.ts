@@ -92,12 +92,14 @@ function goBack(rollout: Rollout, state: RolloutState, harm: string, now: EpochM
   if (floor === undefined) return ended(state, 'rolled-back', `rolled back: ${harm}`)
   const said = `harm: ${harm}; ${state.order?.author ?? 'somebody'} has decided on this stage: abort ends it, resume leaves it to the judge`
   const back = floor < state.stage ? atStage(rollout, state, floor, now) : state
-  return says(back, 'held', said)
+  return says(back.harm === said ? back : { ...back, harm: said }, 'held', said)
 }
 
 /** What stands in the way of going on, whatever the arms say; undefined: nothing. */
 function stopSaid(rollout: Rollout, state: RolloutState, { standsStill, findings }: Surroundings): string | undefined {
   if (standsStill !== undefined) return standsStill
+  // The comparison began anew when the share went back: that nothing is wrong any more is no reason to go on.
+  if (state.harm !== undefined) return state.harm
   if (state.order?.order === 'hold') return `held by ${state.order.author}: ${state.order.reason}`
   if (state.narrowedAt !== undefined)
     return `narrowed to ${percent(state.shareBp)}: comes back once nothing has pressed for ${WIDEN_AFTER_MS / 60_000} minutes`

@@ -208,6 +208,8 @@ export interface RolloutState {
   readonly exposed?: Readonly<Record<Arm, ArmCount>>
   /** The stage that a person last decided on: no rollback goes past it until `resume` hands it back to the judge. */
   readonly decidedStage?: number
+  /** Harm that was proven after a person had decided: it holds, whatever is shown afterwards, until somebody speaks. */
+  readonly harm?: string
   /** A hash of what the flag's two variants mean: others begin anew. */
   readonly meaning?: string
 }
