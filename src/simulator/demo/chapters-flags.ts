@@ -44,6 +44,7 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
         ...{ do: 'rollout', rollout: 'amsterdam-first', what: 'everybody has it', withinMs: 30_000 },
         ...{ status: 'finished', as: 'won' },
       },
+      untilIs('new', 'assistants', 'whoever asks now gets version 2', { status: 200, policy: 'assistants@2' }),
       { do: 'halt', steady: 'talk' },
       send('after', 'assistants', 20),
       { do: 'arms', rollout: 'amsterdam-first' },
@@ -58,7 +59,11 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
       },
       { what: 'nobody sees an error', all: 'talk', match: { status: 200, complete: true, error: '' } },
       {
-        ...{ what: 'nobody is left in version 1', count: 'talk', since: 'won' },
+        ...{ what: 'sessions under way get version 2 too', count: 'talk', since: 'won' },
+        ...{ match: { policy: 'assistants@2' }, min: 10 },
+      },
+      {
+        ...{ what: 'and nobody is left in version 1', count: 'talk', since: 'won' },
         ...{ match: { policy: 'assistants@1' }, max: 0 },
       },
       { what: 'who came to Amsterdam stays there', kept: 'talk', policy: 'assistants@2', min: 100 },
@@ -66,7 +71,6 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
         ...{ what: 'version 2 is the default', count: 'after' },
         ...{ match: { status: 200, site: 'ams', policy: 'assistants@2', reason: 'first-choice' }, min: 15, max: 20 },
       },
-      { what: 'and nobody gets version 1', count: 'after', match: { policy: 'assistants@1' }, max: 0 },
     ],
   },
   {
