@@ -1,7 +1,7 @@
 import type { Event } from '../model/event.ts'
 import { type Flag, LAYERS, type VariantMeaning } from '../model/flag.ts'
 import type { ClassName, EpochMs, FlagKey, PolicyRef, SourceName } from '../model/names.ts'
-import { isEnded } from '../model/rollout.ts'
+import { isEnded, type Rollout, type RolloutState } from '../model/rollout.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { keepGates, keepHeld } from './keep-measured.ts'
 import { derivePolicy, needsSpecs } from './overlay.ts'
@@ -15,6 +15,7 @@ import type {
   Programs,
   Steering,
 } from './programs.ts'
+import { rolloutHash } from './rollout-begin.ts'
 import { armsOf, renderFlag, renderOrphan } from './rollout-targeting.ts'
 
 /** The programs with everything that flags and rollouts have a say in: which versions are in force, and what steers each class. */
@@ -63,16 +64,14 @@ export const refsNamed = ({
 const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): ReadonlyMap<FlagKey, FlagProgram> => {
   const drivers = new Map([...programs.rollouts.values()].map((one) => [one.flag, one]))
   const orphans = new Set(
-    Object.values(rollouts).flatMap(({ name, flag, status }) =>
-      status === 'finished' || programs.rollouts.has(name) ? [] : [flag],
-    ),
+    Object.values(rollouts).flatMap(({ flag, status }) => (status === 'finished' ? [] : [flag])),
   )
   const flags = new Map<FlagKey, FlagProgram>()
   const add = (written: Flag, source: SourceName): void => {
     if (flags.has(written.key)) return
     const driver = drivers.get(written.key)
     const isDriven = driver !== undefined && written.layer === 'rollout' && written.class === driver.class
-    const state = isDriven ? rollouts[driver.metadata.name] : undefined
+    const state = isDriven ? stateOf(driver, rollouts) : undefined
     const isOrphan = !isDriven && written.layer === 'rollout' && orphans.has(written.key)
     const flag = isDriven ? renderFlag(written, driver, state) : isOrphan ? renderOrphan(written) : written
     flags.set(flag.key, {
@@ -86,6 +85,15 @@ const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): Read
   for (const source of Object.keys(flagSets).sort())
     for (const flag of Object.values(flagSets[source]!.set.flags)) add(flag, source)
   return flags
+}
+
+/**
+ * The state by which a rollout's flag is rendered. One that is under way and stands for another document is looked at by
+ * no judge: until the document that there is can begin, nobody is shown anything.
+ */
+const stateOf = (driver: Rollout, rollouts: SnapshotData['rollouts']): RolloutState | undefined => {
+  const state = rollouts[driver.metadata.name]
+  return state === undefined || isEnded(state.status) || state.hash === rolloutHash(driver) ? state : undefined
 }
 
 /** Versions that a rollout has not brought to its end: nobody has them by default. */

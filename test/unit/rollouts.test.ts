@@ -300,6 +300,32 @@ t.test('a rollout', async (t) => {
     world.documents({ ...set, rollouts: [rollout({ unitsMin: 101 })] })
     t.match(world.state, { stage: 0, totals: NO_COUNTS })
   })
+  t.test('whose document is corrected to another class gives its treatment to nobody', async (t) => {
+    const { policy: _, ...overlay } = rollout()
+    const treatment = { preferred_region: 'ams' }
+    const own = flag({ variants: { control: {}, treatment }, targeting: { if: [true, 'treatment', null] } })
+    const world = new RolloutWorld(overlay, own)
+    const set = world.snapshot.data.sets.test!
+    const treated = () => {
+      const decisions = Array.from({ length: 200 }, () => world.decide())
+      return decisions.filter(({ layers }) => layers[0]?.variant === 'treatment').length
+    }
+    t.ok(treated() < 20)
+    world.documents({ ...set, rollouts: [{ ...overlay, class: 'training' }] })
+    t.equal(treated(), 0)
+  })
+  t.test('that another document stands for shows nobody anything until that can begin', async (t) => {
+    const world = healthy(new RolloutWorld()).pass(61_000)
+    const set = world.snapshot.data.sets.test!
+    world.flags(flag({ variants: { control: {}, treatment: { policy: 'p@3' } } }))
+    world.documents({ ...set, rollouts: [rollout({ policy: 'p@3' })] })
+    const arms = () => new Set(Array.from({ length: 300 }, () => world.decide().arm))
+    t.same([...arms()], [null], 'no judge looks at the old one any more')
+    t.match(world.pass(600_000).state, { stage: 1 })
+    world.documents(set).flags(flag())
+    t.match(world.state, { stage: 1 }, 'put back, it goes on')
+    t.ok(arms().has('treatment'))
+  })
   t.test(
     'begins anew where its flag gives another treatment, and stands still where that is not what it says',
     async (t) => {
@@ -455,6 +481,28 @@ t.test('what sites and people say', async (t) => {
     })
     t.equal(other.pass(600_000).state.stage, 1)
     t.equal(other.order('resume').pass(1_000).state.status, 'rolled-back')
+  })
+  t.test('what has gone back to the stage of a person stays there until somebody speaks', async (t) => {
+    const broken = [GOOD[0]!, reading('errors.ratio', 0.05, 0.01)]
+    for (const harm of ['criterion', 'site'] as const) {
+      const doc = rollout({
+        stages: [...rollout().stages.slice(0, 2), { ...rollout().stages[1]!, name: 'half', shareBp: 5_000 }],
+        siteLimits: harm === 'site' ? [{ signal: 'queue.depth', max: 40, action: 'rollback' }] : [],
+      })
+      const calm = () =>
+        void (harm === 'site' && world.samples({ ams: { 'queue.depth': 1 }, fra: { 'queue.depth': 1 } }))
+      const world = new RolloutWorld(doc).order('promote')
+      healthy(world).pass(61_000, calm)
+      t.equal(world.state.stage, 2, 'the judge went on from there')
+      if (harm === 'site') world.samples({ ams: { 'queue.depth': 90 } }).pass(1_000)
+      else world.measure(units(100), units(100), broken)
+      t.match(world.state, { stage: 1, status: 'held', says: /^harm: / })
+      healthy(world).pass(600_000, calm)
+      t.match(world.state, { stage: 1, status: 'held', says: /^harm: / }, `${harm}: not on by itself`)
+      const kept = JSON.parse(JSON.stringify(world.state))
+      t.same(kept, world.state, 'it is kept over a restart')
+      t.equal(healthy(world.order('resume')).pass(61_000, calm).state.stage, 2)
+    }
   })
   t.test('stages may wait for a person', async (t) => {
     const world = healthy(new RolloutWorld(rollout({ promotion: 'human' }))).pass(120_000)
