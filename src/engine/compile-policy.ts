@@ -109,7 +109,8 @@ export const policyCompiler = (ground: Ground) => {
     // A name that nothing bears stays in the ladder, so that a decision shows it.
     return there.length === 0 ? [entry(name)] : there.map((site) => entry(site.metadata.name))
   }
-  const compiler: Compiler = { policy, gate, held, entries }
+  const sites = () => [...bySite.keys()].map(entry)
+  const compiler: Compiler = { policy, gate, held, entries, sites }
   return { compiler, readiness, specs: { gateSpecs, heldSpecs } satisfies Specs }
 }
 

@@ -4,7 +4,7 @@ import type { ClassName, EpochMs, FlagKey, PolicyRef, SourceName } from '../mode
 import { isEnded, type Rollout, type RolloutState } from '../model/rollout.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
 import { keepGates, keepHeld } from './keep-measured.ts'
-import { derivePolicy, needsSpecs } from './overlay.ts'
+import { derivePolicy, needsSpecs, unknownIn } from './overlay.ts'
 import type {
   ClassProgram,
   Compiler,
@@ -96,20 +96,29 @@ const stateOf = (driver: Rollout, rollouts: SnapshotData['rollouts']): RolloutSt
   return state === undefined || isEnded(state.status) || state.hash === rolloutHash(driver) ? state : undefined
 }
 
-/** Versions that a rollout has not brought to its end: nobody has them by default. */
+/** Versions that a rollout has not brought to its end: nobody has them by default. Of several rollouts the last one counts. */
 const heldBack = (
   programs: Programs,
   { rollouts }: SnapshotData,
   flags: ReadonlyMap<FlagKey, FlagProgram>,
 ): ReadonlySet<PolicyRef> => {
+  const last = new Map<PolicyRef, RolloutState>()
+  for (const state of Object.values(rollouts)) {
+    const before = state.policy === null ? undefined : last.get(state.policy)
+    if (state.policy !== null && (before === undefined || before.startedAt < state.startedAt))
+      last.set(state.policy, state)
+  }
   const refs = new Set<PolicyRef>()
-  for (const { policy, status } of Object.values(rollouts))
-    if (policy !== null && status !== 'finished') refs.add(policy)
-  for (const { metadata, policy, flag, variants } of programs.rollouts.values()) {
-    if (rollouts[metadata.name]?.status === 'finished') continue
-    if (policy !== undefined) refs.add(policy)
+  for (const [ref, { status }] of last) if (status !== 'finished') refs.add(ref)
+  for (const rollout of programs.rollouts.values()) {
+    const { metadata, policy, flag, variants } = rollout
+    const state = rollouts[metadata.name]
+    const end = state !== undefined && isEnded(state.status) && state.hash === rolloutHash(rollout) ? state : undefined
+    if (end?.status === 'finished') continue
     const meaning = flags.get(flag)?.flag.meanings[variants.treatment]
-    if (meaning?.kind === 'policy') refs.add(meaning.policy)
+    // What has come to an end is told by the states, of which another rollout's may be newer.
+    for (const ref of [policy, meaning?.kind === 'policy' ? meaning.policy : undefined])
+      if (ref !== undefined && ref !== end?.policy) refs.add(ref)
   }
   return refs
 }
@@ -193,7 +202,7 @@ const effectOf = (
         return made
       }
       if (needsSpecs(meaning.overlay)) for (const base of basesOf(policies, programs)) over(base)
-      return { kind: 'overlay', over }
+      return { kind: 'overlay', over, unknown: unknownIn(meaning.overlay, compiler) }
     }
     default:
       return meaning satisfies never

@@ -15,6 +15,14 @@ const RESUME_RATIO = 0.9
 export const needsSpecs = ({ maxP95Ms, locality }: Overlay): boolean =>
   maxP95Ms !== undefined || (locality !== undefined && locality !== 'any')
 
+/** Names that an overlay leaves a policy with, of which no document has any: it would be left with no site at all. */
+export const unknownIn = ({ ladder, fallbackTiers, eligibleSites }: Overlay, compiler: Compiler): string | undefined =>
+  [ladder?.flat(), fallbackTiers?.flat(), eligibleSites]
+    .find(
+      (names = []) => names.length > 0 && names.flatMap(compiler.entries).every(({ targets }) => targets.length === 0),
+    )
+    ?.join(', ')
+
 /**
  * The policy with an overlay on it. Hard constraints, requirements beside the latency, sessions and timers stay as they
  * are. {"preferred_region": "ams", "fallback_region": "fra"} on [[fra], [lon, ams]] gives [[ams], [fra], [lon]].
@@ -22,31 +30,37 @@ export const needsSpecs = ({ maxP95Ms, locality }: Overlay): boolean =>
 export const derivePolicy = (base: PolicyProgram, overlay: Overlay, compiler: Compiler): PolicyProgram => {
   const doc = docWith(base.doc, overlay)
   const tier = (names: readonly string[]): readonly EntryProgram[] => names.flatMap((name) => compiler.entries(name))
-  let tiers = overlay.ladder === undefined ? base.tiers : overlay.ladder.map(tier)
+  let rest = overlay.ladder === undefined ? base.tiers : overlay.ladder.map(tier)
   let nearest = overlay.ladder === undefined ? base.nearest : 0
   if (overlay.fallbackTiers !== undefined) {
-    tiers = [...tiers.slice(0, 1), ...overlay.fallbackTiers.map(tier)]
+    rest = [...rest.slice(0, 1), ...overlay.fallbackTiers.map(tier)]
     nearest = 0
   }
-  if (overlay.first !== undefined) {
-    const first = overlay.first.map((name) => tier([name]))
-    const taken = new Set(first.flat().flatMap((entry) => entry.targets))
-    tiers = [...first, ...narrowed(tiers, (index) => !taken.has(index))]
-  }
-  let only = base.only
+  let first: readonly (readonly EntryProgram[])[] = (overlay.first ?? []).map((name) => tier([name]))
+  const taken = new Set(first.flat().flatMap((entry) => entry.targets))
+  if (overlay.first !== undefined) rest = narrowed(rest, (index) => !taken.has(index))
+  let { only, degraded } = base
   if (overlay.eligibleSites !== undefined) {
     const eligible = new Set(tier(overlay.eligibleSites).flatMap((entry) => entry.targets))
-    tiers = narrowed(tiers, (index) => eligible.has(index))
+    const keeps = (index: number) => eligible.has(index)
+    first = narrowed(first, keeps)
+    rest = narrowed(rest, keeps)
     only = eligible
+    if (degraded !== undefined) degraded = narrowed([[degraded]], keeps)[0]?.[0]
   }
-  if (overlay.locality === 'any') tiers = [tiers.flat()]
-  else if (overlay.locality !== undefined) {
-    only ??= nearest > 0 ? undefined : new Set(tiers.flat().flatMap((entry) => entry.targets))
+  if (overlay.degraded !== undefined) degraded = compiler.entries(overlay.degraded.site)[0]
+  // Who goes first by name goes on going first; the rest of the ladder is one tier, or by round trip.
+  if (overlay.locality === 'any') {
+    const left = nearest > 0 ? [compiler.sites()] : [rest.flat()]
+    rest = narrowed(left, (index) => !taken.has(index) && only?.has(index) !== false)
+    nearest = 0
+  } else if (overlay.locality !== undefined) {
+    only ??= nearest > 0 ? undefined : new Set([...first, ...rest].flat().flatMap((entry) => entry.targets))
     nearest = overlay.locality.nearest
-    // Who goes first by name goes on going first; the rest of the ladder is by round trip.
-    tiers = overlay.first === undefined ? [] : tiers.slice(0, overlay.first.length)
+    rest = []
     compiler.held(NEAREST.signal, NEAREST.within, NEAREST.withinPct, doc.timers.stableForMs)
   }
+  const tiers = [...first, ...rest]
   const ladderNames = [
     ...tiers.map((entries) => entries.map((entry) => entry.name)),
     ...(nearest > 0 ? [[`nearest ${nearest}`]] : []),
@@ -60,7 +74,7 @@ export const derivePolicy = (base: PolicyProgram, overlay: Overlay, compiler: Co
     ladderNames,
     nextAfter: nextAfter(ladderNames, tiers.length, doc),
     gates: gatesWith(base, overlay, compiler),
-    degraded: overlay.degraded === undefined ? base.degraded : compiler.entries(overlay.degraded.site)[0],
+    degraded,
   }
 }
 

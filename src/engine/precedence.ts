@@ -121,6 +121,7 @@ const apply = (
       return undefined
     }
     case 'overlay':
+      if (effect.unknown !== undefined) return `no document has a site, pool or place called ${effect.unknown}`
       if (base === undefined) return 'no policy covers this request, so there is nothing to lie over'
       choice.policy = effect.over(base)
       return undefined

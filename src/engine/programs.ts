@@ -100,8 +100,12 @@ export type Effect =
   /** Another version; undefined: no document has it. */
   | { readonly kind: 'policy'; readonly ref: PolicyRef; readonly policy: PolicyProgram | undefined }
   | { readonly kind: 'action'; readonly spec: ActionSpec }
-  /** The policy derived from the one in force. */
-  | { readonly kind: 'overlay'; readonly over: (base: PolicyProgram) => PolicyProgram }
+  /** The policy derived from the one in force; `unknown`: the places that it names, where no document has any of them. */
+  | {
+      readonly kind: 'overlay'
+      readonly over: (base: PolicyProgram) => PolicyProgram
+      readonly unknown: string | undefined
+    }
 
 /** A flag in force, as its rollout renders it. */
 export interface FlagProgram {
@@ -134,6 +138,8 @@ export interface Compiler {
   readonly held: (signal: string, within: number, withinPct: number, stableForMs: number) => string
   /** A ladder's entry; the name of a region, metro or country stands for its sites. */
   readonly entries: (name: string) => readonly EntryProgram[]
+  /** An entry for each site that has pools. */
+  readonly sites: () => readonly EntryProgram[]
 }
 
 /** What documents and flags need measured. */

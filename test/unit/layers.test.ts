@@ -564,6 +564,74 @@ t.test('a flag whose default is its treatment gives it to nobody outside the exp
   t.end()
 })
 
+t.test('of several rollouts of one version the one that began last says whether it is the default', (t) => {
+  const two = plain({ version: 2, ladder: { tiers: [['fra']] } })
+  const first = rollout({ policy: 'p@2' })
+  const second = rollout({ metadata: { name: 'nearer-again' }, flag: 'chat-nearer-again', policy: 'p@2' })
+  const world = new World({ ...documents(plain(), two), rollouts: [first, second] }).flags({
+    'chat-nearer-site': flag('rollout', { control: {}, treatment: { policy: 'p@2' } }),
+    'chat-nearer-again': flag('rollout', { control: {}, treatment: { policy: 'p@2' } }),
+  })
+  const lost = state({ policy: 'p@2', hash: rolloutHash(first), status: 'rolled-back', shareBp: 0 })
+  const won = state({
+    ...{ name: 'nearer-again', flag: 'chat-nearer-again', policy: 'p@2', hash: rolloutHash(second) },
+    ...{ status: 'finished', shareBp: 10_000, startedAt: T0 + 1 },
+  })
+  const at = (...rollouts: RolloutState[]) =>
+    world.apply({ kind: 'rollouts-restored', at: T0, rollouts, retained: [] }).decide()
+  t.match(at(lost, won), { policy: 'p@2', arm: null }, 'it was taken back once, and has won since')
+  t.match(at({ ...lost, startedAt: T0 + 2 }, won), { policy: 'p@1' }, 'it has won once, and was taken back since')
+  t.end()
+})
+
+t.test('a document that names another version holds it back, though one of its name has finished', (t) => {
+  const world = new World({ ...documents(plain()), rollouts: [rollout({ policy: 'p@1' })] })
+  const finished = { status: 'finished', shareBp: 10_000, policy: 'p@1' } as const
+  const hash = rolloutHash(rollout({ policy: 'p@1' }))
+  world.apply({ kind: 'rollouts-restored', at: T0, rollouts: [state({ ...finished, hash })], retained: [] })
+  t.match(world.decide(), { policy: 'p@1' })
+  world.documents({ ...documents(plain(), plain({ version: 2 })), rollouts: [rollout({ policy: 'p@2' })] })
+  t.match(world.decide(), { policy: 'p@1' }, 'before its flag has been read')
+  t.end()
+})
+
+t.test('one tier of all that is left is that of nearest sites too, after what is preferred by name', (t) => {
+  const over = (overlay: object, base: Policy) =>
+    new World(documents(base)).flags({ 'chat-tries-ladder': flag('preference', { on: overlay }) }).decide()
+  const nearest = policy({ nearest: 2 }, OPEN)
+  t.match(over({ locality: 'any' }, nearest), { ladder: [['ams', 'fra', 'lon']], reason: 'first-choice' })
+  t.strictSame(over({ locality: 'any', eligible_sites: ['fra', 'lon'] }, nearest).ladder, [['fra', 'lon']])
+  t.strictSame(over({ locality: 'any', preferred_region: 'fra' }, plain()).ladder, [['fra'], ['lon', 'ams']])
+  t.strictSame(over({ locality: 'any', preferred_region: 'fra' }, nearest).ladder, [['fra'], ['ams', 'lon']])
+  t.end()
+})
+
+t.test('an overlay whose places nobody knows is off, and says so, rather than leaving no site', (t) => {
+  for (const overlay of [{ eligible_sites: ['amss'] }, { ladder: [['amss']] }, { fallback_tiers: [['amss']] }]) {
+    const world = new World(documents(plain())).flags({ 'chat-tries-ladder': flag('incident', { on: overlay }) })
+    t.match(world.decide(), { target: 'lon/default', layers: [{ variant: 'on', error: /amss/ }] })
+    world.documents({ sites: [...SITES, site('amss')], policies: [plain()] })
+    t.strictSame(world.decide().layers, [{ layer: 'incident', flag: 'chat-tries-ladder', variant: 'on' }])
+  }
+  t.end()
+})
+
+t.test('where only some sites are eligible, the smaller model of another one is none', (t) => {
+  const edge = site('edge', { pool: { models: [{ name: 'small' }] } })
+  const base = plain({
+    degraded: { site: 'edge', model: 'small', rewriteBody: false },
+    otherwise: [{ action: 'degrade' }, { action: 'deny' }],
+  })
+  const only = (...names: string[]) =>
+    new World({ sites: [...SITES, edge], policies: [base] })
+      .flags({ 'chat-avoids-edge': flag('incident', { on: { eligible_sites: names } }) })
+      .probe(['ams', 'fra', 'lon'], 'refused', 3, 'passive')
+      .where({ model: 'llama' })
+  t.equal(only('ams', 'fra'), 'deny')
+  t.equal(only('ams', 'fra', 'edge'), 'edge/default')
+  t.end()
+})
+
 t.test('a rollout finds room around targeting that is as large, or as deep, as targeting may be', (t) => {
   let deep: unknown = { '==': [{ var: 'region' }, 'EMEA'] }
   for (let level = 0; level < 30; level++) deep = { and: [deep] }
