@@ -144,7 +144,8 @@ export function openRollouts({ stateDir, store, clock, metrics, log }: RolloutsP
     },
     close: async () => {
       await writing
-      if (Object.keys(store.current.data.rollouts).length > 0) write()
+      const { rollouts, retained } = store.current.data
+      if (written !== undefined || Object.keys(rollouts).length + retained.length > 0) write()
       await writing
     },
   }

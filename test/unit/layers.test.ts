@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { compileCondition } from '../../src/documents/conditions.ts'
@@ -12,6 +14,7 @@ import type { Policy } from '../../src/model/documents.ts'
 import type { Facts } from '../../src/model/facts.ts'
 import type { Rollout, RolloutState } from '../../src/model/rollout.ts'
 import { recorder } from '../../src/sidecar/record.ts'
+import { rolloutsOf } from '../helpers/rollout-world.ts'
 import { max, policy, site, T0, World, workload } from '../helpers/world.ts'
 
 const OPEN = { experiments: { cohorts: ['*'] } } as const
@@ -716,6 +719,15 @@ t.test('a policy that only a flag still names is there after a restart too, what
   for (const step of [0, 1]) rest[step]!(unnamed)
   t.equal(unnamed.pass(120_000).snapshot.data.retained.length, 0, 'what nobody names is not kept for good')
   t.end()
+})
+
+t.test('policies that only a flag names are on disk when hubward ends, though there is no rollout', async (t) => {
+  const world = new World(documents(plain(), plain({ version: 2 })))
+    .flags({ 'chat-keeps-version': flag('preference', { on: { policy: 'p@1' } }) })
+    .documents(documents(plain({ version: 2 })))
+  const folder = t.testdir({})
+  await rolloutsOf(world, folder).close()
+  t.match(JSON.parse(readFileSync(join(folder, 'rollouts.json'), 'utf8')).retained, [{ metadata: { version: 1 } }])
 })
 
 t.test('a policy that was kept and that documents have again is in force by itself', (t) => {
