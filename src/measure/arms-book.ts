@@ -1,8 +1,9 @@
 import type { Sums } from '../math/mean-bounds.ts'
+import { murmur3 } from '../math/murmur3.ts'
 import { Ranks } from '../math/quantile-bounds.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { ARMS, type Arm, type BadEvent } from '../model/rollout.ts'
-import { isServed } from './verdict.ts'
+import { isServed, ttftOf } from './verdict.ts'
 
 /** Times that are kept by rank, by the name of their metrics without the quantile. */
 export const TIMES = ['response', 'ttft', 'queue'] as const
@@ -19,7 +20,9 @@ const SLOWER = [
 
 /** How many artifacts, outcomes and days of outcomes a rollout may have; what is beyond is left out. */
 const ARTIFACTS_MAX = 64
-const OUTCOMES_MAX = 8
+const OUTCOMES_MAX = 64
+/** How many outcomes are told that no criterion asks for. */
+const OUTCOMES_TOLD = 8
 const DAYS_MAX = 2_000
 /** So many sessions and reports are told apart before the older half of them is forgotten. */
 const SEEN_MAX = 131_072
@@ -89,6 +92,8 @@ export class Book {
   #artifacts = byArm(() => new Set<string>())
   #sessions = new Seen()
   #reports = new Seen()
+  /** Jobs that were counted, by a hash of their decision. */
+  #jobs = new Seen()
 
   constructor(hash: string, exposure: string, exposedAt: number, isJob: boolean) {
     this.hash = hash
@@ -126,23 +131,27 @@ export class Book {
   }
 
   /** A request of an arm has ended. Of jobs only those that never ran count by that: the others when they are reported. */
-  ended(arm: Arm, { verdict, withinSlo, entry, target, decided, parts, artifact }: Outcome): void {
+  ended(arm: Arm, outcome: Outcome): void {
+    const { withinSlo, entry, target, decided, parts, artifact } = outcome
+    const verdict = this.#isInVain(outcome) ? 'timeout' : outcome.verdict
     const session = decided?.session
     if (session === undefined || this.#sessions.add(session)) this.#assigned[arm] += 1
     if (artifact !== undefined && this.#artifacts[arm].size < ARTIFACTS_MAX) this.#artifacts[arm].add(artifact)
     const isRefused = verdict === 'refused'
-    // What a site turns down at once has no time of its own; a time-out took at least as long as it did.
-    const isTimed = verdict === 'timeout' || isServed(verdict, entry)
-    const isJobUnderWay = this.#isJob && verdict === 'ok'
+    // What a site turns down at once has no time of its own. A time-out took at least as long as it did, and so would the
+    // answer to a client that left: without these an arm looks fast whose slow answers nobody waits for.
+    const isTimed = verdict === 'timeout' || verdict === 'left' || isServed(verdict, entry)
+    const isJobUnderWay = this.#isJob && (verdict === 'ok' || verdict === 'left')
     const bad: BadEvent[] = []
     if (verdict === 'error' || verdict === 'timeout' || isRefused) bad.push(verdict)
     if (withinSlo === false) bad.push('slo-miss')
-    if (isTimed || verdict === 'left')
+    if (isTimed)
       for (const [event] of SLOWER) if (entry.durationMs > (this.#slowerThan.get(event) ?? Infinity)) bad.push(event)
-    if (!isJobUnderWay) this.#count(arm, bad)
+    if (!isJobUnderWay && (!this.#isJob || decided === null || this.#jobs.add(murmur3(decided.id))))
+      this.#count(arm, bad)
     if (isTimed) {
       this.#time(arm, 'response', entry.durationMs)
-      if (entry.firstBodyMs >= 0) this.#time(arm, 'ttft', entry.firstBodyMs)
+      this.#time(arm, 'ttft', ttftOf(entry))
       if (parts.heldMs !== undefined || parts.queueMs !== undefined)
         this.#time(arm, 'queue', (parts.heldMs ?? 0) + (parts.queueMs ?? 0))
     }
@@ -154,11 +163,27 @@ export class Book {
       this.#share(arm, 'fallback.ratio', target !== first && target?.startsWith(`${first}/`) !== true)
   }
 
-  /** An outcome was reported of one decision; `mark` tells reports apart, so that one sent twice counts once. */
-  reported(arm: Arm, name: string, value: number, mark: number, isJobEnd: boolean, isPresent: boolean): void {
+  /**
+   * Has a client gone without a byte, after longer than 95 of a hundred of the control's had their whole answer? Its own
+   * patience has ended where a time-out of the route would have come later.
+   */
+  #isInVain({ verdict, entry }: Outcome): boolean {
+    return (
+      verdict === 'left' &&
+      entry.firstBodyMs < 0 &&
+      entry.durationMs > (this.#slowerThan.get('slower-than-p95') ?? Number.POSITIVE_INFINITY)
+    )
+  }
+
+  /**
+   * An outcome was reported of one decision, at whose end the job of this hash ended or none; `mark` tells reports apart,
+   * so that one sent twice counts once.
+   */
+  reported(arm: Arm, name: string, value: number, mark: number, job: number | undefined, isPresent: boolean): void {
     if (!this.#reports.add(mark)) return
     this.#sum(name, arm, { n: 1, sum: value, squares: value * value, isShare: value === 0 || value === 1 })
-    if (this.#isJob && isJobEnd && isPresent) this.#count(arm, value > 0 ? [] : ['job-failed'])
+    if (this.#isJob && job !== undefined && isPresent && this.#jobs.add(job))
+      this.#count(arm, value > 0 ? [] : ['job-failed'])
   }
 
   /** What was reported of an arm for a day; sent again, it replaces what was. */
@@ -207,7 +232,7 @@ export class Book {
   /** The names of reported outcomes. */
   outcomes(): readonly string[] {
     const ofDays = [...this.#days.keys()].map((key) => key.split(' ')[0]!)
-    return [...new Set([...this.#outcomes.keys(), ...ofDays])].slice(0, OUTCOMES_MAX)
+    return [...new Set([...this.#outcomes.keys(), ...ofDays])].slice(0, OUTCOMES_TOLD)
   }
 
   /** What was reported of an arm under a name: of single decisions, and of days. */

@@ -68,7 +68,8 @@ export function createArms(): Arms {
         if (line === undefined) return
         const { name, decision, value } = reported
         const mark = murmur3(`${name} ${decision}`)
-        line.book.reported(decided.arm, name, value, mark, name === JOB_SUCCESS, decided.at >= line.book.exposedAt)
+        const job = name === JOB_SUCCESS ? murmur3(decision) : undefined
+        line.book.reported(decided.arm, name, value, mark, job, decided.at >= line.book.exposedAt)
         line.isReported = true
         return
       }

@@ -114,6 +114,43 @@ export const armsCases = async (t: Test): Promise<void> => {
     t.ok(Math.abs(response!.treatment! - 500) < 5)
     t.equal(reading?.criteria.find(({ metric }) => metric === 'refused.ratio')?.treatment, 0.5)
   })
+  t.test('clients that leave make no arm look fast, and who waited in vain has met a time-out', async (t) => {
+    const { arms } = following(rollout({ success: [{ metric: 'ttft.p95_ms', improveBy: 10 }] }))
+    for (let at = 0; at < 400; at++) arms.ended(outcomeOf('control', { durationMs: 400, firstBodyMs: 300 }))
+    arms.read(T0 + 1_000)
+    // A fifth never hear anything and go after a minute; the others are served faster than in the control.
+    for (let at = 0; at < 320; at++) arms.ended(outcomeOf('treatment', { durationMs: 200, firstBodyMs: 100 }))
+    for (let at = 0; at < 80; at++)
+      arms.ended(outcomeOf('treatment', { verdict: 'left', durationMs: 60_000, firstBodyMs: -1 }))
+    // Who goes while the answer comes, or before it could, has waited for nothing.
+    arms.ended(outcomeOf('treatment', { verdict: 'left', durationMs: 9_000, firstBodyMs: 100 }))
+    arms.ended(outcomeOf('treatment', { verdict: 'left', durationMs: 50, firstBodyMs: -1 }))
+    const [reading] = arms.read(T0 + 9_000)
+    const of = (name: string) => reading?.criteria.find(({ metric }) => metric === name)
+    t.equal(reading?.counts.treatment.bad.timeout, 80)
+    t.ok(Math.abs(of('errors.ratio')!.treatment! - 80 / 402) < 1e-9)
+    t.ok(of('ttft.p95_ms')!.treatment! > 50_000, `${of('ttft.p95_ms')!.treatment}`)
+    t.equal(of('ttft.p95_ms')!.units.treatment, 402)
+  })
+  t.test('a time-out without a byte has waited for it as long as it took', async (t) => {
+    const { arms } = following(rollout({ success: [{ metric: 'ttft.p50_ms', improveBy: 10 }] }))
+    for (let at = 0; at < 50; at++)
+      arms.ended(outcomeOf('treatment', { verdict: 'timeout', durationMs: 30_000, firstBodyMs: -1 }))
+    const ttft = arms.read(T0 + 9_000)[0]?.criteria.find(({ metric }) => metric === 'ttft.p50_ms')
+    t.ok(ttft!.treatment! > 29_000)
+  })
+  t.test('an outcome that a criterion asks for has room, however many others are reported', async (t) => {
+    const { arms } = following(rollout({ success: [{ metric: 'outcome.tickets', worseByAtMost: 1 }] }))
+    const { decided } = outcomeOf('control')
+    for (let at = 0; at < 20; at++) arms.reported({ name: `other-${at}`, decision: 'd', value: 1 }, decided!)
+    arms.reported({ name: 'tickets', decision: 'd', value: 0 }, decided!)
+    const { criteria = [] } = arms.read(T0 + 9_000)[0] ?? {}
+    t.match(
+      criteria.find(({ metric }) => metric === 'outcome.tickets'),
+      { control: 0, units: { control: 1 } },
+    )
+    t.ok(criteria.length < 20, 'those that nobody asks for are not all told')
+  })
   t.test('slower is what is beyond a quantile that the control had shown before', async (t) => {
     const { arms } = following()
     for (let ms = 1; ms <= 400; ms++) arms.ended(outcomeOf('control', { durationMs: ms }))
@@ -169,13 +206,26 @@ export const armsCases = async (t: Test): Promise<void> => {
   })
   t.test('a job counts once its success is reported, and at once where it never ran', async (t) => {
     const { arms } = following(rollout({ unit: 'job', guardrails: [{ event: 'job-failed', ratioMax: 2 }] }))
-    const end = (verdict: Verdict) => arms.ended(outcomeOf('treatment', { verdict }))
-    end('ok')
-    end('refused')
+    const end = (id: string, verdict: Verdict) => arms.ended(outcomeOf('treatment', { verdict, decided: { id } }))
+    end('d', 'ok')
+    end('e', 'refused')
     t.match(arms.read(T0 + 1_000)[0]?.counts.treatment, { units: 1, bad: { refused: 1 } })
     const { decided } = outcomeOf('treatment')
     arms.reported({ name: 'job-success', decision: 'd', value: 0 }, decided!)
     t.match(arms.read(T0 + 2_000)[0]?.counts.treatment, { units: 1, bad: { 'job-failed': 1 } })
+  })
+  t.test('a job counts once, though its client left or was not answered in time', async (t) => {
+    const { arms } = following(rollout({ unit: 'job', guardrails: [{ event: 'job-failed', ratioMax: 2 }] }))
+    const ends = [
+      ['a', 'left'],
+      ['b', 'timeout'],
+    ] as const
+    for (const [id, verdict] of ends) {
+      const outcome = outcomeOf('treatment', { verdict, decided: { id } })
+      arms.ended(outcome)
+      arms.reported({ name: 'job-success', decision: id, value: 0 }, outcome.decided!)
+    }
+    t.match(arms.read(T0 + 1_000)[0]?.counts.treatment, { units: 2, bad: { timeout: 1, 'job-failed': 1 } })
   })
   t.test('what is kept over a restart goes on where the same document and shares are in force', async (t) => {
     const doc = rollout()
