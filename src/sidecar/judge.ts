@@ -104,16 +104,23 @@ export const createFactsJudge = (parts: JudgeParts): JudgeFacts => {
   const conclude = concluder(parts)
   return (facts, now, id, asking) => {
     const snapshot = parts.current()
-    const decided = engineSays(parts, facts, snapshot, now, id)
+    const decided = engineSays(parts, facts, snapshot, now, id, asking.dryRun)
     return asking.dryRun ? decided : conclude(facts, decided, snapshot, now, asking)
   }
 }
 
-const engineSays = (parts: JudgeParts, facts: Facts, snapshot: EngineSnapshot, now: EpochMs, id: string): Decision => {
+const engineSays = (
+  parts: JudgeParts,
+  facts: Facts,
+  snapshot: EngineSnapshot,
+  now: EpochMs,
+  id: string,
+  isQuestion = false,
+): Decision => {
   if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
   const decideFrom = performance.now()
   const decided = decide(facts, snapshot, parts.tally, now, id)
-  parts.metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
+  if (!isQuestion) parts.metrics.observeMs('hubward_decide_seconds', performance.now() - decideFrom)
   return decided.forecast === undefined || parts.weigh === undefined ? decided : parts.weigh(facts, decided, now)
 }
 

@@ -142,7 +142,9 @@ t.test('OFREP as it is specified', async (t) => {
       (await (await fetch(`${world.url}/metrics`)).text())
         .split('\n')
         .filter((line) =>
-          /^hubward_(decisions|layer_decisions|arm_decisions|sessions|reservations\w*|internal_errors)/.test(line),
+          /^hubward_(decide_seconds_count|decisions|layer_decisions|arm_decisions|sessions|reservations\w*|internal_errors)/.test(
+            line,
+          ),
         )
     const before = await counted()
     for (const key of [
