@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync, renameSync, statSync } from 'node:fs'
 import { mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -13,7 +14,7 @@ export interface RolloutsMemory {
   readonly arms: Readonly<Record<RolloutName, BookMemory>>
 }
 
-const FORM = 'hubward rollouts 1'
+const FORM = 'hubward rollouts 2'
 /** Some hundred rollouts; far more than anybody runs. */
 const BYTES_MAX = 67_108_864
 
@@ -27,15 +28,18 @@ export const NO_MEMORY: RolloutsMemory = { rollouts: [], retained: [], arms: {} 
 export function readRollouts(path: string, trouble: (what: string) => void): RolloutsMemory {
   try {
     if (statSync(path).size > BYTES_MAX) throw new Error(`is larger than ${BYTES_MAX / 1_048_576} MiB`)
-    const read = JSON.parse(readFileSync(path, 'utf8')) as Partial<RolloutsMemory> & { readonly form?: string }
+    const read = JSON.parse(readFileSync(path, 'utf8')) as Partial<RolloutsMemory> & {
+      readonly form?: string
+      readonly sum?: string
+    }
     if (read.form !== FORM) throw new Error(`does not say "${FORM}"`)
     const { rollouts, retained, arms } = read
     if (!Array.isArray(rollouts) || !Array.isArray(retained) || typeof arms !== 'object' || arms === null)
       throw new Error('lacks a part')
-    if (!rollouts.every(isWhole)) throw new Error('has a rollout that lacks a part')
-    const isArm = (one: BookMemory): boolean =>
-      one?.times !== undefined && one.shares !== undefined && Array.isArray(one.days)
-    return { rollouts, retained, arms: Object.fromEntries(Object.entries(arms).filter(([, one]) => isArm(one))) }
+    const memory = { rollouts, retained, arms }
+    // Every part of a state is folded again and again: one that is not as it was written would stop all changes.
+    if (read.sum !== sumOf(JSON.stringify(memory))) throw new Error('is not as it was written')
+    return memory
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_MEMORY
     try {
@@ -48,22 +52,16 @@ export function readRollouts(path: string, trouble: (what: string) => void): Rol
   }
 }
 
-const isWhole = (state: Partial<RolloutState>): boolean =>
-  typeof state.name === 'string' &&
-  typeof state.hash === 'string' &&
-  typeof state.status === 'string' &&
-  typeof state.stage === 'number' &&
-  typeof state.shareBp === 'number' &&
-  typeof state.tests === 'object' &&
-  typeof state.totals === 'object' &&
-  Array.isArray(state.criteria)
+const sumOf = (body: string): string => `sha256 ${createHash('sha256').update(body).digest('hex')}`
 
 /** Writes it whole, under another name first. Rejects if it can't. */
 export async function writeRollouts(path: string, memory: RolloutsMemory): Promise<void> {
+  const { rollouts, retained, arms } = memory
+  const body = JSON.stringify({ rollouts, retained, arms })
   await mkdir(dirname(path), { recursive: true, mode: 0o750 })
   const handle = await open(`${path}.new`, 'w', 0o600)
   try {
-    await handle.writeFile(JSON.stringify({ form: FORM, ...memory }))
+    await handle.writeFile(`${JSON.stringify({ form: FORM, sum: sumOf(body) }).slice(0, -1)},${body.slice(1)}`)
     await handle.sync()
   } finally {
     await handle.close()

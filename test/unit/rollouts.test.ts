@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { countedIn, evidence, harmOf, isSkewed, NO_COUNTS } from '../../src/engine/compare.ts'
@@ -9,10 +12,10 @@ import { quantileBounds, Ranks } from '../../src/math/quantile-bounds.ts'
 import { lnGamma, shareBounds } from '../../src/math/share-bounds.ts'
 import type { Event } from '../../src/model/event.ts'
 import { alphaEach } from '../../src/model/rollout.ts'
-import { armsCases } from '../helpers/rollout-arms.ts'
+import { armsCases, outcomeOf } from '../helpers/rollout-arms.ts'
 import { documentCases } from '../helpers/rollout-documents.ts'
 import { generator, SCENARIOS, simulatedRollout, simulateRun } from '../helpers/rollout-runs.ts'
-import { flag, RolloutWorld, reading, rollout, units } from '../helpers/rollout-world.ts'
+import { flag, RolloutWorld, reading, rollout, rolloutsOf, units } from '../helpers/rollout-world.ts'
 
 const TREATMENT = { policy: 'p@2', meaning: '' }
 const GOOD = [reading('response.p95_ms', -28, 7), reading('errors.ratio', 0, 0.005)]
@@ -532,6 +535,51 @@ t.test('states of before a restart go on, and those of another document do not',
   const { rollouts } = again.snapshot.data
   t.same(JSON.parse(JSON.stringify(rollouts)), rollouts)
 })
+
+t.test('a file of rollouts is read as it was written, and put aside where any one part is not', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'hubward-rollouts-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'rollouts.json')
+  const world = healthy(new RolloutWorld()).pass(61_000)
+  const before = rolloutsOf(world, folder)
+  world.pass(1_000)
+  before.tick(world.now)
+  for (const arm of ['control', 'treatment'] as const)
+    before.arms.ended(outcomeOf(arm, { artifact: 'llama@1', decided: { at: world.now + 1 } }))
+  before.tick(world.now + 1_000)
+  await before.close()
+  const whole = readFileSync(path, 'utf8')
+  const restored = () => {
+    const again = new RolloutWorld()
+    rolloutsOf(again, folder).restore()
+    return again.pass(1_000).state
+  }
+  t.match(restored(), { stage: 1, totals: JSON.parse(whole).rollouts[0].totals })
+  const places = placesIn(JSON.parse(whole))
+  t.ok(places.length > 60, `${places.length} places`)
+  for (const [index, place] of places.entries()) {
+    writeFileSync(path, JSON.stringify(withAt(JSON.parse(whole), place, [undefined, null, 'text', -1][index % 4])))
+    const { stage } = restored()
+    if (stage !== 0 || existsSync(path)) t.fail(`${place.join('.')} went unnoticed`)
+  }
+  for (const text of ['', 'nonsense', whole.slice(0, -2), 'null', '[]']) {
+    writeFileSync(path, text)
+    t.equal(restored().stage, 0)
+    t.equal(readFileSync(`${path}.damaged`, 'utf8'), text)
+  }
+})
+
+/** Every place in a value, the outermost left out. */
+const placesIn = (value: unknown, at: readonly string[] = []): string[][] =>
+  typeof value !== 'object' || value === null
+    ? []
+    : Object.entries(value).flatMap(([name, one]) => [[...at, name], ...placesIn(one, [...at, name])])
+
+const withAt = (value: unknown, [name, ...rest]: readonly string[], wrong: unknown): unknown => {
+  const of = value as Record<string, unknown>
+  of[name!] = rest.length === 0 ? wrong : withAt(of[name!], rest, wrong)
+  return of
+}
 
 t.test('the final sentence', async (t) => {
   const doc = rollout({ business: [{ outcome: 'tickets', improve: 'lower' }] })
