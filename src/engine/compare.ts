@@ -77,9 +77,12 @@ export function countedIn(rollout: Rollout, state: RolloutState, reading: ArmsRe
     tests[safe] = weighed(tests[safe] ?? noEvidence(), block, ratioMax, -1)
   }
   const classUnits = (state.classUnits ?? 0) + (reading.classUnits ?? 0)
+  const { took = counts.control.units + counts.treatment.units } = reading
+  const reach = { took: (state.reach?.took ?? 0) + took, of: (state.reach?.of ?? 0) + (reading.classUnits ?? took) }
   return {
     ...state,
     tests,
+    reach,
     pending: isBlock ? NO_COUNTS : pending,
     totals,
     exposed: addCounts(state.exposed ?? NO_COUNTS, counts),

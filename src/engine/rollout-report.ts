@@ -75,9 +75,17 @@ const unit = (reading: CriterionReading, rollout: Rollout): string => {
 const amount = (value: number, reading: CriterionReading, rollout: Rollout): string =>
   `${scaled(value, reading)}${unit(reading, rollout)}`
 
-/** The part of the class's requests that took part in either arm. */
-const reach = ({ totals, classUnits = 0 }: Pick<RolloutState, 'totals' | 'classUnits'>): string => {
-  const took = totals.control.units + totals.treatment.units
-  const all = Math.max(took, classUnits)
+/**
+ * The part of the class's requests that took part in either arm: in this stage, for those before may have been for fewer,
+ * and only where none has come yet since the beginning.
+ */
+const reach = ({
+  totals,
+  classUnits = 0,
+  reach: stage,
+}: Pick<RolloutState, 'totals' | 'classUnits' | 'reach'>): string => {
+  const isBegun = stage !== undefined && stage.of > 0
+  const took = isBegun ? stage.took : totals.control.units + totals.treatment.units
+  const all = Math.max(took, isBegun ? stage.of : classUnits)
   return all === 0 ? '0 %' : `${Number(((100 * took) / all).toPrecision(2))} %`
 }

@@ -199,7 +199,7 @@ export function promoted(rollout: Rollout, state: RolloutState, now: EpochMs): R
 /** The rollout at the begin of a stage. */
 export function atStage(rollout: Rollout, state: RolloutState, index: number, now: EpochMs): RolloutState {
   const stage = rollout.stages[index]!
-  const { cohort: _, narrowedAt: __, ...rest } = state
+  const { cohort: _, narrowedAt: __, reach: ___, ...rest } = state
   return exposedAnew(
     {
       ...rest,

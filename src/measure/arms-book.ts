@@ -83,6 +83,7 @@ export class Book {
   #since = byArm((): Counts => ({ units: 0, bad: {} }))
   #assigned = byArm(() => 0)
   #classUnits = 0
+  #took = 0
   #times = byArm(() => new Map(TIMES.map((name) => [name as string, new Ranks()])))
   #shares = byArm(() => new Map<string, [number, number]>())
   #units = byArm(() => 0)
@@ -134,6 +135,7 @@ export class Book {
   ended(arm: Arm, outcome: Outcome): void {
     const { withinSlo, entry, target, decided, parts, artifact } = outcome
     const verdict = this.#isInVain(outcome) ? 'timeout' : outcome.verdict
+    this.#took += 1
     const session = decided?.session
     if (session === undefined || this.#sessions.add(session)) this.#assigned[arm] += 1
     if (artifact !== undefined && this.#artifacts[arm].size < ARTIFACTS_MAX) this.#artifacts[arm].add(artifact)
@@ -248,10 +250,11 @@ export class Book {
 
   /** What was counted since this was last called; and from now on a request is slow by what the control has shown by now. */
   take() {
-    const taken = { counts: this.#since, assigned: this.#assigned, classUnits: this.#classUnits }
+    const taken = { counts: this.#since, assigned: this.#assigned, classUnits: this.#classUnits, took: this.#took }
     this.#since = byArm(() => ({ units: 0, bad: {} }))
     this.#assigned = byArm(() => 0)
     this.#classUnits = 0
+    this.#took = 0
     const control = this.#times.control.get('response')!
     for (const [event, q, from] of SLOWER) {
       const value = control.count >= from ? control.quantile(q) : null

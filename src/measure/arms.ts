@@ -107,7 +107,7 @@ export function createArms(): Arms {
     read: (now) =>
       [...lines.values()].flatMap((line): ArmsReading[] => {
         const { rollout, state, book } = line
-        const { counts, assigned, classUnits } = book.take()
+        const { counts, assigned, classUnits, took } = book.take()
         const units = book.units.control + book.units.treatment
         const isNew = counts.control.units + counts.treatment.units + classUnits > 0 || line.isReported
         const isDue =
@@ -122,7 +122,7 @@ export function createArms(): Arms {
         }
         if (!isNew && !isDue) return []
         const artifacts = { control: book.artifacts('control'), treatment: book.artifacts('treatment') }
-        return [{ rollout: state.name, counts, assigned, classUnits, criteria: line.criteria, artifacts }]
+        return [{ rollout: state.name, counts, assigned, classUnits, took, criteria: line.criteria, artifacts }]
       }),
     save: () => Object.fromEntries([...lines].map(([name, { book }]) => [name, book.save()])),
     restore: (saved) => {

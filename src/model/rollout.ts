@@ -157,6 +157,8 @@ export interface ArmsReading {
   readonly assigned?: Readonly<Record<Arm, number>>
   /** Requests of the class since the last reading, those that take no part included. */
   readonly classUnits?: number
+  /** Those of them that were in either arm; absent: those of `counts`, which of jobs are only some. */
+  readonly took?: number
   /** Since the present shares are in force: arms that were counted at different times must not be compared. */
   readonly criteria: readonly CriterionReading[]
   /** Model artifacts seen by arm, as `model@revision`, sorted. */
@@ -200,6 +202,8 @@ export interface RolloutState {
   readonly pending?: Readonly<Record<Arm, ArmCount>>
   /** Requests of the class since the beginning, those that take no part included. */
   readonly classUnits?: number
+  /** Requests of the class in this stage, and those of them that were in either arm. */
+  readonly reach?: { readonly took: number; readonly of: number }
   /** When it was last narrowed, or pressure was last seen while narrow. */
   readonly narrowedAt?: EpochMs
   /** Since when no document names it any more. */

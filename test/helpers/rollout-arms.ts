@@ -209,7 +209,10 @@ export const armsCases = async (t: Test): Promise<void> => {
     const end = (id: string, verdict: Verdict) => arms.ended(outcomeOf('treatment', { verdict, decided: { id } }))
     end('d', 'ok')
     end('e', 'refused')
-    t.match(arms.read(T0 + 1_000)[0]?.counts.treatment, { units: 1, bad: { refused: 1 } })
+    t.match(arms.read(T0 + 1_000)[0], {
+      counts: { treatment: { units: 1, bad: { refused: 1 } } },
+      ...{ classUnits: 2, took: 2 },
+    })
     const { decided } = outcomeOf('treatment')
     arms.reported({ name: 'job-success', decision: 'd', value: 0 }, decided!)
     t.match(arms.read(T0 + 2_000)[0]?.counts.treatment, { units: 1, bad: { 'job-failed': 1 } })

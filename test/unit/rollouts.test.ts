@@ -598,6 +598,17 @@ t.test('the final sentence', async (t) => {
     of(['response.p95_ms', -28, 7], ['outcome.tickets', -3, 1]),
     /outcome\.tickets down by 3 \[-4, -2\] \(better\)$/,
   )
+  const world = new RolloutWorld()
+  healthy(world.measure(units(0), units(0), GOOD, { classUnits: 1_000_000, took: 40_000 })).pass(61_000)
+  t.equal(world.state.stage, 1, 'a first stage for a few')
+  world.measure(units(800), units(100), GOOD, { classUnits: 1_250, took: 900 }).order('promote')
+  t.match(finalReport(rollout(), world.state), / for [\d.]+ % of chat requests/, 'nothing has come in this stage yet')
+  world.measure(units(0), units(900), [], { classUnits: 1_250, took: 900 }).order('promote')
+  t.match(
+    world.state.says,
+    / for 72 % of chat requests/,
+    'those that it is for now, not those of every stage there was',
+  )
   t.match(of(), /^Amsterdam-first was compared for 72 % of chat requests, and nothing was measured of it/)
 })
 
