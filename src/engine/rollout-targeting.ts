@@ -30,11 +30,9 @@ export const renderFlag = (flag: Flag, rollout: Rollout, state: RolloutState | u
   const conditions: Json[] = [
     ...(own === undefined ? [] : [{ '==': [own, treatment] }]),
     ...(cohort === undefined ? [] : [{ in: [cohort, { var: 'cohorts' }] }]),
-    ...(tenantsBp >= SHARE_WHOLE
-      ? []
-      : [{ '==': [split(flag.key, 'tenants', 'tenant', 'in', 'out', tenantsBp), 'in'] }]),
+    ...(tenantsBp >= SHARE_WHOLE ? [] : [{ '==': [split(flag.key, 'tenants', TENANT, 'in', 'out', tenantsBp), 'in'] }]),
   ]
-  const arms = split(flag.key, 'arms', 'targetingKey', treatment, control, shareBp)
+  const arms = split(flag.key, 'arms', TARGETING_KEY, treatment, control, shareBp)
   const targeting = conditions.length === 0 ? arms : { if: [{ and: conditions }, arms, null] }
   return changed(
     flag,
@@ -56,8 +54,12 @@ export const armsOf = ({ variants }: Rollout): Readonly<Record<string, Arm>> => 
   [variants.treatment]: 'treatment',
 })
 
-const split = (key: string, purpose: string, by: string, first: string, second: string, firstBp: number): Json => ({
-  fractional: [{ cat: [`${key}/${purpose}/`, { var: by }] }, [first, firstBp], [second, SHARE_WHOLE - firstBp]],
+const TARGETING_KEY: Json = { var: 'targetingKey' }
+/** Who has no tenant counts as a tenant of its own: all of them together would be in or out as one. */
+const TENANT: Json = { if: [{ var: 'tenant' }, { var: 'tenant' }, TARGETING_KEY] }
+
+const split = (key: string, purpose: string, by: Json, first: string, second: string, firstBp: number): Json => ({
+  fractional: [{ cat: [`${key}/${purpose}/`, by] }, [first, firstBp], [second, SHARE_WHOLE - firstBp]],
 })
 
 /** The default of those who take no part; the treatment is for nobody but whom the rollout has chosen. */

@@ -359,6 +359,9 @@ t.test('tenants are exposed by their hash, whatever the session', (t) => {
   })
   const share = exposed.filter(Boolean).length
   t.ok(share > 15 && share < 45, `about three tenths: ${share} of 100`)
+  const alone = Array.from({ length: 100 }, (_, i) => world.decide({ sessionKey: `s${i}` }).arm === 'treatment')
+  const aloneShare = alone.filter(Boolean).length
+  t.ok(aloneShare > 15 && aloneShare < 45, `who has no tenant is a tenant of its own: ${aloneShare} of 100`)
   t.end()
 })
 
