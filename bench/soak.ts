@@ -13,7 +13,7 @@ const step = Math.max(1_000, Math.ceil(requests / 50))
 const NOISE_MB = 12
 
 const start = performance.now()
-const { byStatus, broken, rssMb, failed, goaways, isAlive } = await soak({
+const { byStatus, broken, rssMb, failed, goaways, timeouts, isAlive } = await soak({
   requests,
   transport,
   step,
@@ -26,7 +26,18 @@ const highest = (list: readonly number[]): number => Math.max(...list)
 const before = highest(rssMb.slice(Math.min(half - 1, Math.floor(rssMb.length / 10)), half))
 const after = highest(rssMb.slice(half))
 console.log(
-  JSON.stringify({ transport, requests, byStatus, broken, failed, goaways, isAlive, beforeMb: before, afterMb: after }),
+  JSON.stringify({
+    transport,
+    requests,
+    byStatus,
+    broken,
+    failed,
+    goaways,
+    timeouts,
+    isAlive,
+    beforeMb: before,
+    afterMb: after,
+  }),
 )
 const isGood =
   isAlive && byStatus[200] === requests && broken === 0 && failed === 0 && goaways === 0 && after <= before + NOISE_MB

@@ -225,7 +225,7 @@ t.test(
   async (t) => {
     // The long form is `node bench/soak.ts`.
     const { rssMb, ...rest } = await soak({ requests: 12_000, step: 1_500, transport: 'own', heapMb: 48 })
-    t.same(rest, { byStatus: { 200: 12_000 }, broken: 0, failed: 0, goaways: 0, isAlive: true })
+    t.same(rest, { byStatus: { 200: 12_000 }, broken: 0, failed: 0, goaways: 0, timeouts: 0, isAlive: true })
     const [before, after] = [rssMb[3]!, rssMb.at(-1)!]
     t.ok(after - before < 6, `${before.toFixed(1)} MB after 6,000, ${after.toFixed(1)} MB after 12,000`)
   },

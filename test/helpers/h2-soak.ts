@@ -29,6 +29,8 @@ export interface Soaked {
   /** Of Envoy: streams that failed, and connections that were told to go away. */
   readonly failed: number
   readonly goaways: number
+  /** Requests for which Envoy would not wait any longer, as on a machine that is starved. */
+  readonly timeouts: number
   /** Whether the server was still there at the end. */
   readonly isAlive: boolean
 }
@@ -74,13 +76,16 @@ export const soak = async ({
         memory.push(rssMb(child))
         told?.(Math.min(done + step, requests), memory.at(-1)!)
       }
-      const stats = await envoy.stats('ext_proc.streams_failed|cluster.hubward.upstream_cx_close_notify$')
+      const stats = await envoy.stats(
+        'ext_proc.(streams_failed|message_timeouts)|cluster.hubward.upstream_cx_close_notify$',
+      )
       return {
         byStatus,
         broken,
         rssMb: memory,
         failed: stats['http.ingress.ext_proc.streams_failed'] ?? -1,
         goaways: stats['cluster.hubward.upstream_cx_close_notify'] ?? -1,
+        timeouts: stats['http.ingress.ext_proc.message_timeouts'] ?? -1,
         isAlive: child.exitCode === null && child.signalCode === null,
       }
     } finally {
