@@ -63,9 +63,7 @@ export const refsNamed = ({
 /** Every flag by key, of the source first by its name where several have it, rendered by the rollout that drives it. */
 const flagsOf = (programs: Programs, { flagSets, rollouts }: SnapshotData): ReadonlyMap<FlagKey, FlagProgram> => {
   const drivers = new Map([...programs.rollouts.values()].map((one) => [one.flag, one]))
-  const orphans = new Set(
-    Object.values(rollouts).flatMap(({ flag, status }) => (status === 'finished' ? [] : [flag])),
-  )
+  const orphans = new Set(Object.values(rollouts).flatMap(({ flag, status }) => (status === 'finished' ? [] : [flag])))
   const flags = new Map<FlagKey, FlagProgram>()
   const add = (written: Flag, source: SourceName): void => {
     if (flags.has(written.key)) return
