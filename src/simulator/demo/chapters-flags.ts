@@ -27,8 +27,8 @@ export const FLAG_CHAPTERS: readonly Chapter[] = [
     id: 'rollout',
     title: 'An Amsterdam-first policy goes 1 %, 10 %, 100 % and wins',
     do: [
-      // Work that can move left Amsterdam when the grid asked for less. A version that is to be faster there needs it back.
-      untilIs('settling', 'summaries', 'Amsterdam takes work that can move', { ...AT_AMS, reason: 'first-choice' }, 15),
+      // A version that is to be faster in Amsterdam is none while Amsterdam is still coming back for work that can move.
+      untilIs('settling', 'summaries', 'Amsterdam takes work that can move', { ...AT_AMS, reason: 'first-choice' }, 10),
       // Later rather than slower: at this rate a slower site would run out of slots, and the rollout be about that.
       { do: 'order', site: 'fra', command: { do: 'delay-headers', ms: 120 } },
       untilIs('before', 'assistants', 'assistants go to Frankfurt, by version 1', {

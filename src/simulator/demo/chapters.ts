@@ -350,6 +350,6 @@ export const CHAPTERS: readonly Chapter[] = [
       boundTo('emea', ['ams', 'fra', 'lon', 'edge-ams']),
     ],
   },
-  ...PLANT_CHAPTERS,
   ...FLAG_CHAPTERS,
+  ...PLANT_CHAPTERS,
 ]
