@@ -20,7 +20,7 @@ const FLAGS = {
   'chat-kill-traffic': layered(
     'kill-switch',
     { off: {}, on: { action: 'deny' } },
-    { if: [{ in: [{ var: 'tenant' }, ['acme', 'globex']] }, 'on', 'off'] },
+    { if: [{ in: [{ var: 'tenant' }, ['tenant-a', 'tenant-b']] }, 'on', 'off'] },
   ),
   'chat-incident-latency': layered(
     'incident',
