@@ -35,7 +35,9 @@ interface Result {
   readonly complaints: string[]
 }
 
-const environment = { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1' }
+// Half of what a short-lived process takes is stripping types and compiling what the one before it had compiled.
+const NODE_COMPILE_CACHE = join(ROOT, '.toolchain', 'compile-cache')
+const environment = { ...process.env, NODE_COMPILE_CACHE, FORCE_COLOR: '0', NO_COLOR: '1' }
 
 const runSuite = async (suite: Suite): Promise<Result> => {
   mkdirSync(join(ROOT, 'report'), { recursive: true })
