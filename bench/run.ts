@@ -182,6 +182,9 @@ for (const [name, { title, make }] of Object.entries(SECTIONS)) {
   if (isWanted) console.log(`${name}: done`)
   if (text !== undefined) parts.push(`## ${title}\n\n${text}\n`)
 }
+// What other programs of this folder have written stays.
+const titles = new Set(Object.values(SECTIONS).map(({ title }) => title))
+for (const [title, text] of known) if (!titles.has(title)) parts.push(`## ${title}\n\n${text}\n`)
 writeFileSync(
   FILE,
   `# Benchmarks
