@@ -1,3 +1,4 @@
+import { compileCondition } from '../src/documents/conditions.ts'
 import { decide } from '../src/engine/decide.ts'
 import { emptySnapshot, fold } from '../src/engine/fold.ts'
 import type { EngineSnapshot } from '../src/engine/programs.ts'
@@ -60,7 +61,7 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
     (_, i): Policy => ({
       metadata: { name: `p${i}`, version: 1 },
       class: 'chat',
-      ...(i === policies - 1 ? {} : { when: `region == R${i}` }),
+      ...(i === policies - 1 ? {} : { when: `request.region == "R${i}"` }),
       priority: policies - i,
       residency: 'required',
       require: {
@@ -102,11 +103,7 @@ const batch = (sites: number, from: number, count: number, at: number): Sample[]
 
 /** A snapshot with so many sites and policies, all measured; with a cluster named, every pool is behind that one. */
 export const worldOf = (sites: number, policies: number, cluster?: string): EngineSnapshot => {
-  const compile = (source: string) => {
-    const region = source.split(' == ')[1]
-    return (facts: Facts) => facts.region === region
-  }
-  let snapshot = fold(emptySnapshot(compile, createFlagCompiler({ fractionalVersion: 2 }).compile), {
+  let snapshot = fold(emptySnapshot(compileCondition, createFlagCompiler({ fractionalVersion: 2 }).compile), {
     kind: 'documents-accepted',
     at: NOW,
     source: 'bench',
