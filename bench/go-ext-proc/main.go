@@ -1,8 +1,11 @@
 // The smallest useful ext_proc server in Go: it answers each request's headers with the routing header, and nothing
-// else. hubward's bench compares itself with it.
+// else. hubward's bench compares itself with it. At the line `report` on its standard input it tells its pauses since the
+// line `reset`, as bench/serve.ts does.
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -10,7 +13,10 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -55,6 +61,36 @@ func (s *server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error
 	}
 }
 
+type pauses struct {
+	Count     int64   `json:"count"`
+	TotalMs   float64 `json:"totalMs"`
+	LongestMs float64 `json:"longestMs"`
+}
+
+// Answers what stands on the standard input, line by line.
+func report() {
+	ms := func(took time.Duration) float64 { return float64(took.Nanoseconds()) / 1e6 }
+	from := debug.GCStats{}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		now := debug.GCStats{}
+		debug.ReadGCStats(&now)
+		if lines.Text() == "reset" {
+			from = now
+			continue
+		}
+		all := pauses{Count: now.NumGC - from.NumGC, TotalMs: ms(now.PauseTotal - from.PauseTotal)}
+		for index := int64(0); index < all.Count && index < int64(len(now.Pause)); index++ {
+			all.LongestMs = max(all.LongestMs, ms(now.Pause[index]))
+		}
+		memory := runtime.MemStats{}
+		runtime.ReadMemStats(&memory)
+		json.NewEncoder(os.Stdout).Encode(map[string]any{
+			"gc":         map[string]pauses{"stop-the-world": all},
+			"heapUsedMb": float64(memory.HeapAlloc) / (1 << 20),
+		})
+	}
+}
+
 func main() {
 	path := flag.String("socket", "", "the unix socket to listen on")
 	cluster := flag.String("cluster", "a", "what to write into the routing header")
@@ -71,6 +107,7 @@ func main() {
 		<-ended
 		grpcServer.Stop()
 	}()
+	go report()
 	fmt.Println("up")
 	if err := grpcServer.Serve(listener); err != nil {
 		log.Fatal(err)

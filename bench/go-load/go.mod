@@ -1,0 +1,3 @@
+module hubward.dev/bench/go-load
+
+go 1.26.0
