@@ -12,6 +12,13 @@ export interface Metrics {
   readonly add: <Name extends MetricOf<'counter'>>(name: Name, count: number, ...labels: LabelsOf<Name>) => void
   /** Counts a duration in milliseconds. */
   readonly observeMs: <Name extends MetricOf<'histogram'>>(name: Name, ms: number, ...labels: LabelsOf<Name>) => void
+  /** Takes in durations that another process has counted. */
+  readonly absorb: <Name extends MetricOf<'histogram'>>(
+    name: Name,
+    buckets: readonly number[],
+    sumMs: number,
+    ...labels: LabelsOf<Name>
+  ) => void
   /** Has a counter or gauge read at every scrape, from what is counted elsewhere. */
   readonly read: <Name extends MetricOf<'counter' | 'gauge'>>(name: Name, read: () => Reading<Name>) => void
   /** What a counter has come to with these labels. */
@@ -89,6 +96,11 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
         .get(name)!
         .of(labels as readonly string[])
         .observeMs(ms),
+    absorb: (name, buckets, sumMs, ...labels) =>
+      histograms
+        .get(name)!
+        .of(labels as readonly string[])
+        .absorb(buckets, sumMs),
     read: (name, read) => {
       readers.set(name, read as unknown as () => readonly (readonly [readonly string[], number])[])
     },

@@ -20,7 +20,6 @@ import type { Decision } from './model/decision.ts'
 import type { Event } from './model/event.ts'
 import type { Facts } from './model/facts.ts'
 import { problemText } from './model/problem.ts'
-import { compileFacts, type ReadFacts } from './request/facts.ts'
 import { openGeo } from './request/geo.ts'
 import { createEstimates } from './sidecar/estimates.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
@@ -35,6 +34,7 @@ import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
 import { readinessPage } from './sidecar/readiness-view.ts'
+import { createReading } from './sidecar/reading.ts'
 import { recorder } from './sidecar/record.ts'
 import { openRollouts } from './sidecar/rollouts.ts'
 import { createSessionMoves } from './sidecar/session-moves.ts'
@@ -91,8 +91,15 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     onError: (error, where) => bug(error, where),
   })
   const tally = createTally(config.sidecars)
-  let readFacts: ReadFacts = compileFacts([], [])
-  let classNames: ReadonlySet<string> = new Set()
+  const reading = createReading(
+    {
+      geo: geo.lookup,
+      sessionKeys: session,
+      ...(hops === undefined ? {} : { hops }),
+      ...(forceKeys === undefined ? {} : { forceKeys }),
+    },
+    metrics,
+  )
   let targetOfCluster: ReadonlyMap<string, string> = new Map()
   const journal = openJournal<Made>({
     ...config.journal,
@@ -102,7 +109,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     isJob: (name) => isJobClass(name, store.current.programs.classes.get(name)?.doc),
     chance: (requestId) => shareOf(requestId, 'journal'),
     record: recorder(config.journal.hide),
-    known: (label) => (label === 'class' ? classNames : undefined),
+    known: (label) => (label === 'class' ? reading.classNames() : undefined),
     onState: (stream, failing, detail) =>
       log[failing ? 'error' : 'info'](
         { stream },
@@ -121,19 +128,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const jobs = openJobs({ config, clock, store, tally, metrics, log, told, bug })
   store.subscribe((snapshot, events, change) => {
     if (change.kind === 'documents-accepted') {
-      const set = mergeSets(snapshot.data.sets)
-      readFacts = compileFacts(set.factSources, set.residencies, {
-        classes: set.classes,
-        geo: geo.lookup,
-        sessionKeys: session,
-        ...(hops === undefined ? {} : { hops }),
-        ...(forceKeys === undefined ? {} : { forceKeys }),
-      })
+      reading.learn(snapshot)
       targetOfCluster = new Map(snapshot.programs.targets.map((target) => [target.cluster, target.name]))
-      classNames = new Set(snapshot.programs.classes.keys())
-      metrics.know('class', classNames)
-      metrics.know('target', snapshot.data.targets)
-      metrics.know('rollout', snapshot.programs.rollouts.keys())
     }
     if (change.kind === 'overrides-accepted') metrics.add('hubward_source_changes_total', 1, change.source, 'accepted')
     for (const event of events) told(event)
@@ -200,7 +196,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const judgeParts = {
     clock,
     current: () => store.current,
-    readFacts: () => readFacts,
+    readFacts: reading.readFacts,
     tally,
     metrics,
     journal,

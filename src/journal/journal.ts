@@ -55,6 +55,10 @@ export interface Journal<Made> {
   /** Keeps what `wants` wanted: the record is built and written after the present work. */
   readonly keep: (made: Made, sampledBy: DecisionRecord['sampledBy']) => void
   readonly event: (event: Event) => void
+  /** Takes in what another process of this hubward kept: records as lines, and how many found no room there. */
+  readonly takeIn: (records: readonly string[], dropped: number) => void
+  /** Counts decisions that another process left out. */
+  readonly leaveOut: (count: number, className: string, action: string, reason: string) => void
   readonly stats: () => Readonly<Record<StreamName, StreamStats>> & { readonly sampledOut: number }
   /** Writes what waits; fulfilled when it is written or can't be. */
   readonly flush: () => Promise<void>
@@ -166,6 +170,12 @@ export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> 
     event: (event) => {
       if (!isClosed) write('changes', event)
     },
+    takeIn: (records, dropped) => {
+      unbuilt.decisions += dropped
+      if (isClosed) unbuilt.decisions += records.length
+      else for (const record of records) files.decisions.append(record)
+    },
+    leaveOut: (count, className, action, reason) => leftOut.count(count, className, action, reason),
     stats: () => {
       const stream = (name: StreamName): StreamStats => {
         const stats = files[name].stats()

@@ -44,7 +44,11 @@ export class LeftOut {
   }
 
   add(decision: Decision): void {
-    this.#slots.add(1, decision.class, decision.action, decision.reason)
+    this.count(1, decision.class, decision.action, decision.reason)
+  }
+
+  count(count: number, className: string, action: string, reason: string): void {
+    this.#slots.add(count, className, action, reason)
   }
 
   total(): number {

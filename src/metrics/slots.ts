@@ -113,6 +113,17 @@ export class Histogram {
     this.#buckets[Math.min(Math.max(bucket, 0), EDGES_SECONDS.length)]!++
   }
 
+  /** How many fell between two edges, by the index of the upper one, and the sum in milliseconds. */
+  get counts(): { readonly buckets: readonly number[]; readonly sumMs: number } {
+    return { buckets: [...this.#buckets], sumMs: this.#sumMs }
+  }
+
+  /** Takes in what another histogram of the same scale has counted. */
+  absorb(buckets: readonly number[], sumMs: number): void {
+    for (let index = 0; index < this.#buckets.length; index++) this.#buckets[index]! += buckets[index] ?? 0
+    this.#sumMs += sumMs
+  }
+
   /** Counts up to each edge, all of them, and the sum in seconds. */
   read(): { readonly cumulative: readonly number[]; readonly count: number; readonly sumSeconds: number } {
     let count = 0

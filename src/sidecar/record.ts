@@ -13,12 +13,12 @@ const INPUTS_MAX = 400
 
 /**
  * What builds the records of the journal. Session keys, and the facts that the configuration hides, are written as a
- * keyed hash: equal ones can be told, and nobody can find them by trying. The key lives as long as the process.
+ * keyed hash: equal ones can be told, and nobody can find them by trying. The key lives as long as hubward runs.
  */
 export const recorder = (
   hidden: readonly string[],
+  key: Buffer = randomBytes(32),
 ): ((made: Made, sampledBy: DecisionRecord['sampledBy']) => DecisionRecord) => {
-  const key = randomBytes(32)
   const names = new Set(['sessionKey', ...hidden])
   const hide = (value: unknown): string =>
     `hidden:${createHmac('sha256', key).update(JSON.stringify(value)).digest('base64url').slice(0, 22)}`

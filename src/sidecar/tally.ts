@@ -5,7 +5,8 @@ import type { Tally } from '../model/tally.ts'
 
 /** The counters that decisions read, and how they grow. They never go back. */
 export interface LiveTally extends Tally {
-  readonly dispatch: (target: TargetName) => void
+  /** One more request was sent there, or so many. */
+  readonly dispatch: (target: TargetName, count?: number) => void
   /** One request of a class more or less is held. */
   readonly hold: (className: ClassName, by: 1 | -1) => void
   /** The counters of a decision's candidates as they stand; null where there are too many to copy on the way. */
@@ -25,8 +26,8 @@ export const createTally = (sidecars: number): LiveTally => {
     dispatched,
     held,
     sidecars,
-    dispatch: (target) => {
-      dispatched[target] = (dispatched[target] ?? 0) + 1
+    dispatch: (target, count = 1) => {
+      dispatched[target] = (dispatched[target] ?? 0) + count
     },
     hold: (className, by) => {
       held[className] = (held[className] ?? 0) + by
