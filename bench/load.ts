@@ -1,50 +1,84 @@
-import http from 'node:http'
+import { execFile, execFileSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { childEnvironment } from '../test/helpers/running-envoy.ts'
 
-/*
- * A closed loop of clients in a process of its own: `node bench/load.ts PORT CONCURRENCY REQUESTS`. Prints one line of
- * JSON: how long each percentile of requests took, in milliseconds, how long all took, and what went wrong.
- */
+/** What a run of bench/go-load came to; times in milliseconds, from when each request was due. */
+export interface Loaded {
+  readonly requests: number
+  readonly wallMs: number
+  readonly cpuMs: number
+  readonly perSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly p999Ms: number
+  readonly maxMs: number
+  /** How late the 99th of a hundred was sent: no connection was free, or the load itself had no core. */
+  readonly lateP99Ms: number
+  readonly byStatus: Readonly<Record<string, number>>
+  /** By what the mark said; the empty one had none. */
+  readonly byMark: Readonly<Record<string, number>>
+  readonly bad: number
+}
 
-const [port, concurrency, requests] = process.argv.slice(2).map(Number) as [number, number, number]
-const agent = new http.Agent({ keepAlive: true, maxSockets: concurrency })
-const headers = {
+/** How a run goes: a closed loop ends after `requests` or `seconds`, an open one has a `rate`. */
+export interface Load {
+  readonly port: number
+  readonly connections: number
+  readonly rate?: number
+  readonly requests?: number
+  readonly seconds?: number
+  readonly body?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** A header of answers that is counted by its values; `body` counts short bodies. */
+  readonly mark?: string
+  /** A file for one line of each request: when it was due, how long it took (us), its status, its mark. */
+  readonly trace?: string
+}
+
+/** Where Go programs are built: what is kept there is as good as new, because Go looks whether it is. */
+const built = new Map<string, string | undefined>()
+
+/** The program of a folder of this one; undefined where there is no Go, or it can't be built. */
+export const goProgram = (folder: string): string | undefined => {
+  if (!built.has(folder)) {
+    const binary = join(tmpdir(), `hubward-bench-${folder}-${process.getuid?.() ?? 0}`)
+    const where = { cwd: join(import.meta.dirname, folder), stdio: 'ignore' as const }
+    const path = `${process.env.PATH}:/usr/local/go/bin`
+    try {
+      execFileSync('go', ['build', '-o', binary, '.'], { ...where, env: { ...process.env, PATH: path } })
+      built.set(folder, binary)
+    } catch {
+      built.set(folder, undefined)
+    }
+  }
+  return built.get(folder)
+}
+
+/** What a request carries where nobody says otherwise: one that a client of models sends. */
+const HEADERS: Readonly<Record<string, string>> = {
   authorization: 'Bearer not-a-secret',
-  'x-tenant': 'tenant-1',
   'x-region': 'EMEA',
   'user-agent': 'bench',
   accept: 'application/json',
   'x-request-source': 'bench',
 }
 
-const once = (): Promise<number> =>
-  new Promise((resolve) => {
-    const request = http.request(
-      { host: '127.0.0.1', port, path: '/v1/chat/completions', method: 'GET', agent, headers },
-      (response) => {
-        response.resume()
-        response.once('end', () => resolve(response.statusCode ?? 0))
-      },
-    )
-    request.once('error', () => resolve(-1))
-    request.end()
-  })
-
-const times = new Float64Array(requests)
-let next = 0
-let bad = 0
-const start = performance.now()
-await Promise.all(
-  Array.from({ length: concurrency }, async () => {
-    for (let i = next++; i < requests; i = next++) {
-      const from = performance.now()
-      const status = await once()
-      times[i] = performance.now() - from
-      if (status !== 200) bad += 1
-    }
-  }),
-)
-const wallMs = performance.now() - start
-times.sort()
-const at = (share: number): number => times[Math.min(requests - 1, Math.floor(requests * share))]!
-console.log(JSON.stringify({ requests, bad, wallMs, p50Ms: at(0.5), p99Ms: at(0.99) }))
-agent.destroy()
+/** Sends a load, in a process of its own that keeps to one core. */
+export const runLoad = async (load: Load): Promise<Loaded> => {
+  const program = goProgram('go-load')
+  if (program === undefined) throw new Error('the load is a program in Go (bench/go-load), and there is no Go here')
+  const { port, connections, rate, requests, seconds, body, mark, trace, headers = HEADERS } = load
+  const given = Object.entries({ rate, requests, seconds, body, trace }).filter(([, value]) => value !== undefined)
+  const args = [
+    ...[`-address=127.0.0.1:${port}`, `-connections=${connections}`],
+    ...given.map(([name, value]) => `-${name}=${value}`),
+    ...(body === undefined ? [] : ['-method=POST']),
+    ...(mark === undefined ? [] : mark === 'body' ? ['-by-body'] : [`-mark=${mark}`]),
+    ...Object.entries(headers).map(([name, value]) => `-header=${name}: ${value}`),
+  ]
+  const env = { ...childEnvironment(), GOMAXPROCS: '1' }
+  const { stdout } = await promisify(execFile)(program, args, { encoding: 'utf8', env })
+  return JSON.parse(stdout) as Loaded
+}

@@ -9,7 +9,9 @@ import type { MeasureRow } from './measure.ts'
 import { type RolloutRow, rolloutTable } from './rollouts.ts'
 import { benchRoundTrip } from './round-trip.ts'
 import type { SecondRow } from './second.ts'
-import { benchThroughEnvoy, type PeerRow } from './through-envoy.ts'
+import { table } from './table.ts'
+import { benchThroughEnvoy } from './through-envoy.ts'
+import { throughEnvoyText } from './through-envoy-text.ts'
 
 /*
  * `npm run bench`: measures side by side and writes docs/benchmarks.md. It shows and asserts nothing. With names of
@@ -19,13 +21,6 @@ import { benchThroughEnvoy, type PeerRow } from './through-envoy.ts'
 const FILE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
 /** Seeded runs of each scenario of the judge. */
 const RUNS = 2_000
-
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
-  [
-    `| ${head.join(' | ')} |`,
-    `|${head.map(() => '---').join('|')}|`,
-    ...rows.map((row) => `| ${row.join(' | ')} |`),
-  ].join('\n')
 
 /** What a bench's function gives in a process of its own, whose heap nothing else has filled. */
 const alone = <Result>(file: string, call: string): Result =>
@@ -115,40 +110,7 @@ const roundTrip = async (): Promise<string> => {
 
 const throughEnvoy = async (): Promise<string> => {
   const { rows, notRun } = await benchThroughEnvoy()
-  const ratio = (row: PeerRow, pick: (one: PeerRow) => number): string => {
-    const other = rows.find((one) => one.peer === 'go' && one.concurrency === row.concurrency)
-    return other === undefined || pick(other) === 0 || pick(row) === 0 ? '' : (pick(row) / pick(other)).toFixed(2)
-  }
-  return `A request goes through Envoy 1.40 to a site that answers at once. hubward's request path decides over 50 sites and 20 policies; \`lua\` and \`go\` only write the header (bench/go-ext-proc). CPU is user and system time of the process by request.
-
-${table(
-  [
-    'peer',
-    'concurrency',
-    'sidecar CPU us',
-    'by Go',
-    'Envoy CPU us',
-    'p50 ms',
-    'by Go',
-    'p99 ms',
-    'by Go',
-    'sidecar RSS MB',
-    'failed',
-  ],
-  rows.map((row) => [
-    row.peer,
-    row.concurrency,
-    row.sidecarCpuUs.toFixed(0),
-    ratio(row, (one) => one.sidecarCpuUs),
-    row.envoyCpuUs.toFixed(0),
-    row.p50Ms.toFixed(2),
-    ratio(row, (one) => one.p50Ms),
-    row.p99Ms.toFixed(2),
-    ratio(row, (one) => one.p99Ms),
-    row.sidecarRssMb.toFixed(0),
-    row.bad,
-  ]),
-)}${notRun.length === 0 ? '' : `\n\nNot run: ${notRun.join('; ')}.`}`
+  return rows.length === 0 ? `Not run: ${notRun.join('; ')}.` : throughEnvoyText(rows)
 }
 
 /** Every section, in the order of the page. To add one, add a row. */

@@ -32,7 +32,7 @@ export interface ServeReport {
 }
 
 /** How often the event loop is looked at; a pause shorter than this may hide between two looks. */
-const LOOK_MS = 5
+const LOOK_MS = 10
 
 const KINDS: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_MINOR]: 'minor',

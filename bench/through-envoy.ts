@@ -1,196 +1,143 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { EnvoyObject } from '../src/envoy/config/envoy-object.ts'
-import type { TransportName } from '../src/envoy/transports.ts'
-import { minimalEnvoy } from '../test/helpers/envoy-minimal.ts'
-import { childEnvironment, startEnvoy } from '../test/helpers/running-envoy.ts'
+import { runLoad } from './load.ts'
+import { ALONE, goPeer, hubwardPeer, LUA, type Peer, startPeer } from './peers.ts'
 
-/** What one peer came to at one concurrency: microseconds of CPU a request, milliseconds, and memory. */
+/** What one peer came to under one kind of load: microseconds of CPU a request, milliseconds, and memory. */
 export interface PeerRow {
   readonly peer: string
-  readonly concurrency: number
+  readonly load: string
   readonly sidecarCpuUs: number
   readonly envoyCpuUs: number
+  readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly longestMs: number
+  /** Of collections, what a request takes of them in microseconds, and the longest. */
+  readonly gcUs: number
+  readonly gcLongestMs: number
+  /** The longest that the sidecar's event loop was kept; undefined where there is none. */
+  readonly loopLongestMs: number | undefined
   readonly sidecarRssMb: number
+  /** Answers that are not 2xx. */
   readonly bad: number
+  /** Answers that did not go where the sidecar sends them, as a client sees it. */
+  readonly failedOpen: number
+  /** What Envoy counted: allowed by its failure mode, timeouts, failed streams. */
+  readonly envoySays: number
+  /** How late the load itself sent its 99th of a hundred. */
+  readonly lateP99Ms: number
 }
 
-/** What takes its turn at an Envoy. */
-export interface Peer {
+/** A kind of load. A closed one lasts so long; an open one has a rate. */
+export interface LoadKind {
   readonly name: string
-  /** The sidecar's process; undefined where Envoy works alone. */
-  readonly start?: (socket: string) => Promise<ChildProcess>
-  /** What happens to Envoy's configuration. */
-  readonly shape: (config: EnvoyObject) => EnvoyObject
+  readonly connections: number
+  readonly seconds: number
+  readonly rate?: number
 }
 
-const HERE = import.meta.dirname
-const TICKS_A_SECOND = 100
+/** What every peer can bear on two cores that it shares with Envoy, sites and the load. */
+export const RATE = 1_500
 
-const cpuUs = (pid: number | undefined): number => {
-  if (pid === undefined) return 0
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND) * 1e6
-}
-const rssMb = (pid: number | undefined): number => {
-  if (pid === undefined) return 0
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
-}
+/** One, thirty-two and 256 clients that wait for their answers, and a rate that does not wait. */
+export const LOADS: readonly LoadKind[] = [
+  { name: '1', connections: 1, seconds: 3 },
+  { name: '32', connections: 32, seconds: 4 },
+  { name: '256', connections: 256, seconds: 4 },
+  { name: `open, ${RATE}/s`, connections: 256, seconds: 5, rate: RATE },
+]
 
-const upWith = (command: string, args: readonly string[]): Promise<ChildProcess> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: childEnvironment() })
-    child.stdout.once('data', () => resolve(child))
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`${command} ended with ${code}`)))
-  })
-
-const ended = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve) => {
-    child.removeAllListeners('exit')
-    if (child.exitCode !== null || child.signalCode !== null) return resolve()
-    child.once('exit', () => resolve())
-    child.kill('SIGTERM')
-  })
-
-// biome-ignore lint/suspicious/noExplicitAny: an Envoy configuration is a tree without types.
-const filtersOf = (config: any): EnvoyObject[] =>
-  config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters
-
-const without = (config: EnvoyObject): EnvoyObject => {
-  filtersOf(config).shift()
-  return config
-}
-const lua = (config: EnvoyObject): EnvoyObject => {
-  filtersOf(config)[0] = {
-    name: 'envoy.filters.http.lua',
-    typed_config: {
-      '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua',
-      default_source_code: {
-        inline_string:
-          "function envoy_on_request(handle) handle:headers():replace('x-hubward-cluster', 'a') handle:clearRouteCache() end",
-      },
-    },
-  }
-  return config
-}
-
-/** hubward's own path, on one of its transports. */
-export const hubwardPeer = (name: string, transport: TransportName): Peer => ({
-  name,
-  shape: (config) => config,
-  start: (socket) => upWith(process.execPath, ['--max-semi-space-size=4', join(HERE, 'serve.ts'), socket, transport]),
-})
-
-/** The Go peer, built where Go is; undefined elsewhere, and the page then says that it was not run. */
-export const goPeer = (): Peer | undefined => {
-  const go = goBinary()
-  return go === undefined
-    ? undefined
-    : { name: 'go', shape: (config) => config, start: (socket) => upWith(go, ['-socket', socket]) }
-}
-
-const goBinary = (): string | undefined => {
-  const binary = join(tmpdir(), 'hubward-bench-go-ext-proc')
-  try {
-    execFileSync('go', ['build', '-o', binary, '.'], { cwd: join(HERE, 'go-ext-proc'), stdio: 'ignore' })
-  } catch {
-    return undefined
-  }
-  return existsSync(binary) ? binary : undefined
-}
+/** Enough that what is compiled is compiled. */
+const WARM = { connections: 32, requests: 8_000 } as const
+const ENVOY_SAYS = 'ext_proc.*(failure_mode_allowed|message_timeouts|streams_failed)$'
 
 /** Sends the same traffic through Envoy with each peer in turn, several rounds, and gives the medians. */
 export const benchThroughEnvoy = async (
   rounds = 3,
 ): Promise<{ readonly rows: readonly PeerRow[]; readonly notRun: readonly string[] }> => {
-  const notRun: string[] = []
   const go = goPeer()
-  if (go === undefined) notRun.push('go: no Go on this machine, or it could not be built')
-  const peers: Peer[] = [
-    { name: 'no filter', shape: without },
-    { name: 'lua', shape: lua },
-    ...(go === undefined ? [] : [go]),
-    hubwardPeer('hubward', 'grpc-js'),
-    hubwardPeer('hubward, transport: own', 'own'),
-  ]
-  return { rows: await inTurns(peers, rounds), notRun }
+  if (go === undefined) return { rows: [], notRun: ['all of it: peer and load are programs in Go, and there is none'] }
+  const peers = [ALONE, LUA, go, hubwardPeer('hubward, grpc-js', 'grpc-js'), hubwardPeer('hubward, own', 'own')]
+  return { rows: await inTurns(peers, rounds), notRun: [] }
 }
 
 /** Every peer in turn, several rounds; the medians. */
-export const inTurns = async (peers: readonly Peer[], rounds: number): Promise<readonly PeerRow[]> => {
+export const inTurns = async (
+  peers: readonly Peer[],
+  rounds: number,
+  loads: readonly LoadKind[] = LOADS,
+): Promise<readonly PeerRow[]> => {
   const seen = new Map<string, PeerRow[]>()
   for (let round = 0; round < rounds; round++) {
-    for (const peer of peers) {
-      for (const row of await measure(peer)) {
-        const key = `${row.peer}|${row.concurrency}`
+    // The first of one round is the last of the next: what the machine does meanwhile meets everybody.
+    for (const peer of round % 2 === 0 ? peers : peers.toReversed()) {
+      for (const row of await measure(peer, loads)) {
+        const key = `${row.peer}|${row.load}`
         seen.set(key, [...(seen.get(key) ?? []), row])
       }
     }
   }
-  return [...seen.values()].map(median)
+  return peers.flatMap(({ name }) => loads.map((load) => median(seen.get(`${name}|${load.name}`)!)))
 }
 
-const measure = async (peer: Peer): Promise<PeerRow[]> => {
-  const folder = mkdtempSync(join(tmpdir(), 'hubward-bench-'))
-  const socket = join(folder, 'sidecar.sock')
-  const sidecar = await peer.start?.(socket)
-  const envoy = await startEnvoy(peer.shape(minimalEnvoy(folder, { sidecar: { path: socket } })))
+const measure = async (peer: Peer, loads: readonly LoadKind[]): Promise<PeerRow[]> => {
+  const running = await startPeer(peer)
+  const { port, envoy } = running
+  const envoySays = async (): Promise<number> =>
+    Object.values(await envoy.stats(ENVOY_SAYS)).reduce((sum, count) => sum + count, 0)
   try {
-    const port = await envoy.port()
-    load(port, 8, 4_000)
+    await runLoad({ port, ...WARM })
     const rows: PeerRow[] = []
-    for (const [concurrency, requests] of [
-      [1, 3_000],
-      [32, 20_000],
-    ] as const) {
-      const before = [cpuUs(sidecar?.pid), cpuUs(envoy.process.pid)] as const
-      const result = load(port, concurrency, requests)
+    for (const { name, connections, seconds, rate } of loads) {
+      running.reset()
+      const said = await envoySays()
+      const before = [running.sidecarCpuUs(), running.envoyCpuUs()] as const
+      const ends = rate === undefined ? { requests: 1e9, seconds } : { rate, seconds }
+      const got = await runLoad({ port, connections, mark: 'body', ...ends })
+      const sidecarCpuUs = (running.sidecarCpuUs() - before[0]) / got.requests
+      const envoyCpuUs = (running.envoyCpuUs() - before[1]) / got.requests
+      const report = await running.report()
+      const gc = Object.values(report?.gc ?? {})
       rows.push({
-        peer: peer.name,
-        concurrency,
-        sidecarCpuUs: (cpuUs(sidecar?.pid) - before[0]) / requests,
-        envoyCpuUs: (cpuUs(envoy.process.pid) - before[1]) / requests,
-        p50Ms: result.p50Ms,
-        p99Ms: result.p99Ms,
-        sidecarRssMb: rssMb(sidecar?.pid),
-        bad: result.bad,
+        ...{ peer: peer.name, load: name, sidecarCpuUs, envoyCpuUs, perSecond: got.perSecond },
+        ...{ p50Ms: got.p50Ms, p99Ms: got.p99Ms, longestMs: got.maxMs, lateP99Ms: got.lateP99Ms },
+        gcUs: (gc.reduce((sum, { totalMs }) => sum + totalMs, 0) * 1_000) / got.requests,
+        gcLongestMs: Math.max(0, ...gc.map(({ longestMs }) => longestMs)),
+        loopLongestMs: report?.loopLongestMs,
+        sidecarRssMb: running.sidecarRssMb(),
+        bad: got.bad,
+        failedOpen: peer === ALONE ? 0 : got.requests - got.bad - (got.byMark.a ?? 0),
+        envoySays: (await envoySays()) - said,
       })
     }
     return rows
   } finally {
-    await envoy.stop()
-    if (sidecar !== undefined) await ended(sidecar)
-    rmSync(folder, { recursive: true, force: true })
+    await running.stop()
   }
 }
-
-const load = (port: number, concurrency: number, requests: number): { p50Ms: number; p99Ms: number; bad: number } =>
-  JSON.parse(
-    execFileSync(process.execPath, [join(HERE, 'load.ts'), String(port), String(concurrency), String(requests)], {
-      encoding: 'utf8',
-      env: childEnvironment(),
-    }),
-  )
 
 const median = (rows: readonly PeerRow[]): PeerRow => {
-  const of = (pick: (row: PeerRow) => number): number =>
+  const middle = (pick: (row: PeerRow) => number): number =>
     rows.map(pick).sort((a, b) => a - b)[Math.floor(rows.length / 2)]!
+  const most = (pick: (row: PeerRow) => number): number => Math.max(...rows.map(pick))
+  const sum = (pick: (row: PeerRow) => number): number => rows.reduce((all, row) => all + pick(row), 0)
   return {
     ...rows[0]!,
-    sidecarCpuUs: of((row) => row.sidecarCpuUs),
-    envoyCpuUs: of((row) => row.envoyCpuUs),
-    p50Ms: of((row) => row.p50Ms),
-    p99Ms: of((row) => row.p99Ms),
-    sidecarRssMb: of((row) => row.sidecarRssMb),
-    bad: rows.reduce((sum, row) => sum + row.bad, 0),
+    sidecarCpuUs: middle((row) => row.sidecarCpuUs),
+    envoyCpuUs: middle((row) => row.envoyCpuUs),
+    perSecond: middle((row) => row.perSecond),
+    p50Ms: middle((row) => row.p50Ms),
+    p99Ms: middle((row) => row.p99Ms),
+    // What is the worst of all is the worst of all rounds.
+    longestMs: most((row) => row.longestMs),
+    gcUs: middle((row) => row.gcUs),
+    gcLongestMs: most((row) => row.gcLongestMs),
+    loopLongestMs: rows[0]!.loopLongestMs === undefined ? undefined : most((row) => row.loopLongestMs ?? 0),
+    sidecarRssMb: most((row) => row.sidecarRssMb),
+    bad: sum((row) => row.bad),
+    failedOpen: sum((row) => row.failedOpen),
+    envoySays: sum((row) => row.envoySays),
+    lateP99Ms: middle((row) => row.lateP99Ms),
   }
 }
 
-if (import.meta.main) console.log(JSON.stringify(await benchThroughEnvoy(1), null, 1))
+if (import.meta.main) console.log(JSON.stringify(await benchThroughEnvoy(Number(process.argv[2] ?? 1)), null, 1))
