@@ -114,12 +114,12 @@ type Case = readonly [ours: () => unknown, loader: () => unknown, google?: () =>
 
 const CASES: Readonly<Record<string, Case>> = {
   [`decode ProcessingRequest, 20 headers, ${request.length} bytes`]: [
-    () => decodeProcessingRequest(request).values.length,
+    () => decodeProcessingRequest(request).headers.pairs().length,
     () => process_.requestDeserialize(request),
     readByHand,
   ],
   'the same with its attributes': [
-    () => decodeProcessingRequest(request).attributes(),
+    () => decodeProcessingRequest(request).attributes.get('envoy.filters.http.ext_proc'),
     () => process_.requestDeserialize(request),
   ],
   'encode ProcessingResponse, 6 headers': [
@@ -128,7 +128,7 @@ const CASES: Readonly<Record<string, Case>> = {
     writeByHand,
   ],
   [`decode CheckRequest, 20 headers, ${checkRequest.length} bytes`]: [
-    () => decodeCheckRequest(checkRequest).values.length,
+    () => decodeCheckRequest(checkRequest).headers.pairs().length,
     () => check.requestDeserialize(checkRequest),
   ],
   'encode CheckResponse, 6 headers': [

@@ -1,6 +1,7 @@
 import type { Decision } from '../model/decision.ts'
 import { HEADERS, MARKER_DEFAULT } from '../model/headers.ts'
 import { siteOf } from '../model/names.ts'
+import { ReadyAnswers } from './ready-answers.ts'
 import { isRefusal, refusalForm } from './refusal-body.ts'
 import { rewriteModel } from './rewrite-model.ts'
 import { encodeCheckResponse } from './wire/ext-authz-response.ts'
@@ -38,12 +39,27 @@ export const decisionHeaders = (decision: Decision, extras: AnswerExtras = {}): 
   return headers
 }
 
+const NO_EXTRAS: AnswerExtras = {}
+
+const PROCESSING = new ReadyAnswers((decision) =>
+  encodeProcessingResponse({
+    kind: 'request_headers',
+    mutation: { set: decisionHeaders(decision) },
+    clearRouteCache: true,
+  }),
+)
+const CHECK = new ReadyAnswers((decision) => encodeCheckResponse({ kind: 'ok', set: decisionHeaders(decision) }))
+
 /** The bytes of the ext_proc answer to a decision, in the phase in which it was made. */
 export const processingAnswer = (
   decision: Decision,
   phase: 'request_headers' | 'request_body',
-  extras: AnswerExtras = {},
+  extras: AnswerExtras = NO_EXTRAS,
 ): Buffer => {
+  if (extras.session === undefined && extras.hop === undefined && phase === 'request_headers') {
+    const ready = PROCESSING.answer(decision)
+    if (ready !== undefined) return ready
+  }
   if (isRefusal(decision)) {
     const { status, headers, body } = refusalForm(decision)
     return encodeProcessingResponse({
@@ -67,7 +83,11 @@ export const processingAnswer = (
 }
 
 /** The bytes of the ext_authz answer to a decision. ext_authz can't rewrite a body. */
-export const checkAnswer = (decision: Decision, extras: AnswerExtras = {}): Buffer => {
+export const checkAnswer = (decision: Decision, extras: AnswerExtras = NO_EXTRAS): Buffer => {
+  if (extras.session === undefined && extras.hop === undefined) {
+    const ready = CHECK.answer(decision)
+    if (ready !== undefined) return ready
+  }
   if (!isRefusal(decision)) return encodeCheckResponse({ kind: 'ok', set: decisionHeaders(decision, extras) })
   const { status, headers, body } = refusalForm(decision)
   return encodeCheckResponse({ kind: 'denied', status, headers: [...headers, ...decisionHeaders(decision)], body })

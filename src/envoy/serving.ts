@@ -2,7 +2,7 @@ import type { Decision } from '../model/decision.ts'
 import type { RequestView } from '../model/request-view.ts'
 import { type AnswerExtras, checkAnswer, passOn, processingAnswer } from './answer.ts'
 import { END, type Handlers, type Protocol, type StreamState } from './handlers.ts'
-import { checkView, processingView } from './view.ts'
+import { CheckView, ProcessingView } from './view.ts'
 import { decodeCheckRequest } from './wire/ext-authz-request.ts'
 import { BODY_MODE, decodeProcessingRequest, type ProcessingRequest } from './wire/ext-proc-request.ts'
 import { encodeProcessingResponse } from './wire/ext-proc-response.ts'
@@ -39,31 +39,28 @@ export interface Serving {
   readonly failed: Handlers['failed']
 }
 
+type Phase = 'request_headers' | 'request_body'
+
+const answerOf = (decision: Decision, extras: AnswerExtras | undefined, phase: Phase, { body }: RequestView): Buffer =>
+  processingAnswer(decision, phase, body === undefined ? extras : { ...extras, body })
+
 /**
  * The request path between bytes and bytes. A request is judged on its headers, or on its body where the route asks
  * Envoy for one; never twice. Knows nothing of the transport under it.
  */
 export const handlersOf = ({ judge, failed }: Serving): Handlers => {
-  const judged = (
-    view: RequestView,
-    phase: 'request_headers' | 'request_body',
-    stream: StreamState,
-    bytes: number,
-  ): Buffer => {
+  const judged = (view: ProcessingView, phase: Phase, stream: StreamState, bytes: number): Buffer => {
     const { send } = stream
-    const judged = judge(view, { protocol: 'ext_proc', canWait: send !== undefined, bytes })
+    const { decision, extras, wait } = judge(view, { protocol: 'ext_proc', canWait: send !== undefined, bytes })
     stream.waiting = undefined
     stream.decided = true
-    const { body } = view
-    const answer = ({ decision, extras }: Judged): Buffer =>
-      processingAnswer(decision, phase, body === undefined ? extras : { ...extras, body })
-    if (judged.wait === undefined || send === undefined) return answer(judged)
-    stream.gone = judged.wait.begin((later) => {
+    if (wait === undefined || send === undefined) return answerOf(decision, extras, phase, view)
+    stream.gone = wait.begin((later) => {
       stream.gone = undefined
       if (later === undefined) stream.fail?.()
-      else send(answer(later))
+      else send(answerOf(later.decision, later.extras, phase, view))
     })
-    return encodeProcessingResponse({ kind: 'wait', ms: judged.wait.ms })
+    return encodeProcessingResponse({ kind: 'wait', ms: wait.ms })
   }
   return {
     failed,
@@ -78,14 +75,14 @@ export const handlersOf = ({ judge, failed }: Serving): Handlers => {
             stream.waiting = message
             return passOn('request_headers')
           }
-          return judged(processingView(message), 'request_headers', stream, bytes.length)
+          return judged(new ProcessingView(message), 'request_headers', stream, bytes.length)
         case 'request_body': {
           const headers = stream.waiting as ProcessingRequest | undefined
           // Streamed bodies pass by: they were decided on their headers. A buffered one comes whole in one message, which
           // is not the end of the stream where trailers follow.
           return headers === undefined
             ? passOn('request_body')
-            : judged(processingView(headers, message.body ?? NO_BODY), 'request_body', stream, bytes.length)
+            : judged(new ProcessingView(headers, message.body ?? NO_BODY), 'request_body', stream, bytes.length)
         }
         case 'request_trailers': {
           // A buffered request whose body never came: nothing but trailers. They can't change the route any more.
@@ -106,7 +103,7 @@ export const handlersOf = ({ judge, failed }: Serving): Handlers => {
       }
     },
     check: (bytes) => {
-      const { decision, extras } = judge(checkView(decodeCheckRequest(bytes)), {
+      const { decision, extras } = judge(new CheckView(decodeCheckRequest(bytes)), {
         protocol: 'ext_authz',
         canWait: false,
         bytes: bytes.length,

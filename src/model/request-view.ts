@@ -17,5 +17,5 @@ export interface RequestView {
   /** ext_authz's context_extensions, as the route has them. */
   readonly contextExtensions?: Readonly<Record<string, string>>
   /** The whole body, where the route opts in and it has arrived. */
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | undefined
 }

@@ -18,7 +18,7 @@ t.test('fields and messages of a later version are passed over', async (t) => {
     Buffer.from([0x10, 0x01, 0x3d, 1, 2, 3, 4]), // fields 2 and 7 in wire types that they do not have
   ])
   const read = decodeProcessingRequest(Buffer.concat([later, known, later]))
-  t.same([read.kind, read.names, read.values], ['request_headers', ['a'], ['b']])
+  t.same([read.kind, read.headers.pairs()], ['request_headers', [['a', 'b']]])
   t.equal(decodeProcessingRequest(Buffer.from([0x82, 0x01, 0])).kind, 'other', 'a message of a later version')
   t.equal(decodeProcessingRequest(Buffer.alloc(0)).kind, 'other')
   const body = PROCESS.requestSerialize({ request_body: { body: Buffer.from('x'), end_of_stream: true } })
@@ -50,11 +50,9 @@ t.test('malformed bytes are named', async (t) => {
   let deep: Buffer = Buffer.from([0x08, 0])
   for (let level = 0; level < 200; level++) deep = nest(0x2a, nest(0x0a, nest(0x12, deep)))
   const request = nest(0x4a, Buffer.concat([nest(0x0a, Buffer.from('f')), nest(0x12, nest(0x0a, nest(0x12, deep)))]))
-  t.same(
-    decodeProcessingRequest(request).attributes(),
-    {},
-    'a Struct too deep to read is none, and does not throw late',
-  )
+  const { attributes } = decodeProcessingRequest(request)
+  t.equal(attributes.get('f'), undefined, 'a Struct too deep to read is none, and does not throw late')
+  t.equal(attributes.field('f', ''), undefined, 'nor has it a field')
 })
 
 const nest = (tag: number, inner: Buffer): Buffer => {
@@ -117,10 +115,15 @@ t.test('whatever bytes come, the answer is a message or a WireError: 200,000 mut
     const mutated = mutate(samples[which]!)
     try {
       const read = which === 2 ? decodeCheckRequest(mutated) : decodeProcessingRequest(mutated)
-      read.metadata()
-      if ('attributes' in read) read.attributes()
+      for (const structs of [read.metadata, ...('attributes' in read ? [read.attributes] : [])]) {
+        structs.get('jwt')
+        structs.field('f', 'source.address')
+      }
       let size = read.body?.length ?? 0
-      for (const text of [...read.names, ...read.values]) size += text.length
+      for (const [name, value] of read.headers.pairs()) {
+        size += name.length + value.length
+        read.headers.get(name)
+      }
       // What is read can't be more than what was sent.
       if (size > mutated.length) throw new Error(`${size} bytes out of ${mutated.length}`)
     } catch (error) {

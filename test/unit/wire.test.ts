@@ -6,6 +6,7 @@ import { encodeCheckResponse } from '../../src/envoy/wire/ext-authz-response.ts'
 import { decodeProcessingRequest } from '../../src/envoy/wire/ext-proc-request.ts'
 import { encodeProcessingResponse, type ProcessingResponse } from '../../src/envoy/wire/ext-proc-response.ts'
 import { fromLatin1 } from '../../src/envoy/wire/reader.ts'
+import type { StructMap } from '../../src/envoy/wire/struct.ts'
 import { CHECK, type Loose, PROCESS, structOf } from '../helpers/wire-messages.ts'
 
 const ascii = fc.string({ maxLength: 40 })
@@ -41,6 +42,23 @@ const same = (a: unknown, b: unknown): void => {
   if (sorted(a) !== sorted(b)) throw new Error(`${sorted(a)} is not ${sorted(b)}`)
 }
 
+/** The values of a header as one, as its readers see it. */
+const joined = (headers: readonly (readonly [string, string])[], name: string): string =>
+  headers
+    .filter(([key]) => key === name)
+    .map(([, value]) => fromLatin1(value))
+    .join(',')
+
+/** Whether a map of structs has these, whole and field by field, in this order and after other things were asked. */
+const structsAre = (read: StructMap, given: Readonly<Record<string, unknown>>): void => {
+  for (const [name, fields] of Object.entries(given)) {
+    for (const [key, value] of Object.entries(fields as object)) same(plain(read.field(name, key)), plain(value))
+    same(plain(read.get(name)), plain(fields))
+    same(read.field(name, 'not-there'), undefined)
+  }
+  same(read.get('not-there'), undefined)
+}
+
 t.test("what proto-loader's codec writes, ours reads the same", async (t) => {
   const headers = fc.array(fc.record({ key: ascii, raw_value: bytes }), { maxLength: 12 })
   const structs = fc.dictionary(ascii, json, { maxKeys: 3 })
@@ -70,20 +88,18 @@ t.test("what proto-loader's codec writes, ours reads the same", async (t) => {
     const { kind, endOfStream, observabilityMode, requestBodyMode } = head
     if (kind !== `${phase}_headers` || endOfStream !== one.end || observabilityMode !== one.observe) return false
     if (requestBodyMode !== modes.indexOf(one.mode)) return false
-    same(
-      head.names,
-      one.headers.map(({ key }) => latin1(key)),
-    )
-    same(
-      head.values,
-      one.headers.map(({ raw_value }) => raw_value.toString('latin1')),
-    )
-    same(plain(head.attributes()), plain(one.attributes))
-    same(plain(head.metadata()), plain(one.metadata))
+    const written = one.headers.map(({ key, raw_value }) => [latin1(key), raw_value.toString('latin1')] as const)
+    same(head.headers.pairs(), written)
+    structsAre(head.attributes, one.attributes)
+    structsAre(head.metadata, one.metadata)
     const body = decodeProcessingRequest(
       PROCESS.requestSerialize({ [`${phase}_body`]: { body: one.body, end_of_stream: one.end }, ...rest }),
     )
-    same(plain(body.attributes()), plain(one.attributes))
+    structsAre(body.attributes, one.attributes)
+    // Another message has been read since: this one is gone through again.
+    same(head.headers.pairs(), written)
+    for (const { key } of one.headers) same(head.headers.get(latin1(key)), joined(written, latin1(key)))
+    same(head.headers.get('not-there'), undefined)
     return body.kind === `${phase}_body` && body.endOfStream === one.end && one.body.equals(body.body!)
   }
   fc.assert(fc.property(given, compare('request')), { numRuns: 2_000, seed: 1 })
@@ -198,14 +214,14 @@ t.test('ext_authz: both directions agree with proto-loader', async (t) => {
     same([method, readPath, host, source], ['POST', latin1(path), 'h', `10.0.0.1:${portValue}`])
     same(principal, 'spiffe://cluster.local/ns/a')
     same(
-      Object.fromEntries(read.names.map((key, at) => [key, fromLatin1(read.values[at]!)])),
+      Object.fromEntries(read.headers.pairs().map(([key, value]) => [key, fromLatin1(value)])),
       Object.fromEntries(list.map(([key, value]) => [latin1(key), value])),
     )
     same(
       plain(read.contextExtensions),
       plain(Object.fromEntries(extensions.map(([key, value]) => [latin1(key), latin1(value)]))),
     )
-    same(plain(read.metadata().n), plain(metadata))
+    structsAre(read.metadata, { n: metadata })
     same((read.body ?? Buffer.alloc(0)).toString('hex'), body.toString('hex'))
   }
   fc.assert(fc.property(unique, fc.boolean(), unique, ascii, port, bytes, json, check), { numRuns: 1_000, seed: 4 })
@@ -265,12 +281,8 @@ t.test("google-protobuf's writer and reader agree with ours", async (t) => {
       const read = decodeProcessingRequest(Buffer.from(writer.getResultBuffer()))
       same([read.kind, read.endOfStream], ['request_headers', end])
       same(
-        read.names.map(fromLatin1),
-        list.map(([key]) => key),
-      )
-      same(
-        read.values.map(fromLatin1),
-        list.map(([, value]) => value),
+        read.headers.pairs().map((pair) => pair.map(fromLatin1)),
+        list.map(([key, value]) => [key, value]),
       )
     }),
     { numRuns: 500, seed: 6 },

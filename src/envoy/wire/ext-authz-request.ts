@@ -1,11 +1,10 @@
-import { readHeader } from './header.ts'
+import { HeaderMap, readHeader, readHeaders } from './header-map.ts'
 import { Reader } from './reader.ts'
-import { noteMetadata, type Structs, structsLater } from './struct.ts'
+import { metadataPlaces, NO_STRUCTS, type StructMap, structsAt } from './struct.ts'
 
 /** One envoy.service.auth.v3.CheckRequest, as far as hubward reads it. */
 export interface CheckRequest {
-  readonly names: readonly string[]
-  readonly values: readonly string[]
+  readonly headers: HeaderMap
   readonly method: string
   readonly path: string
   readonly host: string
@@ -14,85 +13,117 @@ export interface CheckRequest {
   readonly principal: string
   readonly body: Buffer | undefined
   readonly contextExtensions: Readonly<Record<string, string>>
-  /** Dynamic metadata by namespace; decoded when first asked for. */
-  readonly metadata: () => Structs
+  /** Dynamic metadata by namespace. */
+  readonly metadata: StructMap
 }
 
+type Draft = { -readonly [Name in keyof CheckRequest]: CheckRequest[Name] }
+
+const NO_EXTENSIONS: CheckRequest['contextExtensions'] = Object.freeze(Object.create(null) as Record<string, string>)
+
 /** Reads one CheckRequest. Throws WireError, and nothing else, for bytes that are none. */
-export const decodeCheckRequest = (bytes: Buffer): CheckRequest => {
+export const decodeCheckRequest = (bytes: Buffer): CheckRequest => readCheck(bytes, new HeaderMap(bytes, readCheck))
+
+const readCheck = (bytes: Buffer, headers: HeaderMap): CheckRequest => {
   const reader = new Reader(bytes)
-  const names: string[] = []
-  const values: string[] = []
-  const contextExtensions: Record<string, string> = Object.create(null) as Record<string, string>
-  const metadataAt: number[] = []
-  let method = ''
-  let path = ''
-  let host = ''
-  let source = ''
-  let principal = ''
-  let body: Buffer | undefined
-  const http = (tag: number): void => {
+  const request: Draft = {
+    headers,
+    method: '',
+    path: '',
+    host: '',
+    source: '',
+    principal: '',
+    body: undefined,
+    contextExtensions: NO_EXTENSIONS,
+    metadata: NO_STRUCTS,
+  }
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x0a) readAttributes(reader, request)
+    else reader.skip(tag)
+  }
+  return request
+}
+
+/** An AttributeContext. */
+const readAttributes = (reader: Reader, request: Draft): void => {
+  const outer = reader.enter()
+  let extensions: Record<string, string> | undefined
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    switch (tag) {
+      case 0x0a: // source
+        readPeer(reader, request)
+        break
+      case 0x22: // request
+        readRequest(reader, request)
+        break
+      case 0x52: // context_extensions
+        extensions ??= Object.assign(Object.create(null) as Record<string, string>, request.contextExtensions)
+        request.contextExtensions = extensions
+        readExtension(reader, extensions)
+        break
+      case 0x5a: // metadata_context
+        request.metadata = structsAt(reader, metadataPlaces(reader))
+        break
+      default:
+        reader.skip(tag)
+    }
+  }
+  reader.leave(outer)
+}
+
+/** A Peer. */
+const readPeer = (reader: Reader, request: Draft): void => {
+  const outer = reader.enter()
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x0a) request.source = readAddress(reader)
+    else if (tag === 0x22) request.principal = reader.utf8()
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+}
+
+/** A Request, and the HttpRequest in it. */
+const readRequest = (reader: Reader, request: Draft): void => {
+  const outer = reader.enter()
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x12) readHttp(reader, request)
+    else reader.skip(tag)
+  }
+  reader.leave(outer)
+}
+
+const readHttp = (reader: Reader, request: Draft): void => {
+  const outer = reader.enter()
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag) {
       case 0x12:
-        method = reader.latin1()
+        request.method = reader.latin1()
         break
-      case 0x1a: // headers
-        readEntry(reader, (key, value) => {
-          names.push(key)
-          values.push(value)
-        })
+      case 0x1a: // headers: an entry of a map lies as a HeaderValue does
+        readHeader(reader, request.headers)
         break
       case 0x22:
-        path = reader.latin1()
+        request.path = reader.latin1()
         break
       case 0x2a:
-        host = reader.latin1()
+        request.host = reader.latin1()
         break
       case 0x5a: // body
       case 0x62: // raw_body
-        body = reader.slice()
+        request.body = reader.slice()
         break
       case 0x6a: // header_map
-        reader.message((inner) => (inner === 0x0a ? readHeader(reader, names, values) : reader.skip(inner)))
+        readHeaders(reader, request.headers)
         break
       default:
         reader.skip(tag)
     }
   }
-  const attributes = (tag: number): void => {
-    switch (tag) {
-      case 0x0a: // source
-        reader.message((peer) => {
-          if (peer === 0x0a) source = readAddress(reader)
-          else if (peer === 0x22) principal = reader.utf8()
-          else reader.skip(peer)
-        })
-        break
-      case 0x22: // request
-        reader.message((inner) => (inner === 0x12 ? reader.message(http) : reader.skip(inner)))
-        break
-      case 0x52: // context_extensions
-        readEntry(reader, (key, value) => {
-          contextExtensions[key] = value
-        })
-        break
-      case 0x5a: // metadata_context
-        noteMetadata(reader, metadataAt)
-        break
-      default:
-        reader.skip(tag)
-    }
-  }
-  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag === 0x0a) reader.message(attributes)
-    else reader.skip(tag)
-  }
-  const metadata = structsLater(reader, metadataAt)
-  return { names, values, method, path, host, source, principal, body, contextExtensions, metadata }
+  reader.leave(outer)
 }
 
-/** One entry of a map<string, string>. */
-const readEntry = (reader: Reader, into: (key: string, value: string) => void): void => {
+/** One entry of a map<string, string> of texts. */
+const readExtension = (reader: Reader, into: Record<string, string>): void => {
   let key = ''
   let value = ''
   reader.message((tag) => {
@@ -100,7 +131,7 @@ const readEntry = (reader: Reader, into: (key: string, value: string) => void): 
     else if (tag === 0x12) value = reader.latin1()
     else reader.skip(tag)
   })
-  into(key, value)
+  into[key] = value
 }
 
 const readAddress = (reader: Reader): string => {

@@ -1,28 +1,7 @@
-import type { Reader } from './reader.ts'
 import type { Writer } from './writer.ts'
 
 /** Headers as name and value; a name may come more than once. */
 export type HeaderPairs = readonly (readonly [name: string, value: string])[]
-
-/** A core.v3.HeaderValue: raw_value where Envoy sends one, else value. */
-export const readHeader = (reader: Reader, names: string[], values: string[]): void => {
-  const to = reader.span()
-  const outer = reader.end
-  reader.end = to
-  let key = ''
-  let value = ''
-  let raw: string | undefined
-  while (reader.pos < to) {
-    const tag = reader.tag()
-    if (tag === 0x0a) key = reader.latin1()
-    else if (tag === 0x1a) raw = reader.latin1()
-    else if (tag === 0x12) value = reader.latin1()
-    else reader.skip(tag)
-  }
-  reader.end = outer
-  names.push(key)
-  values.push(raw ?? value)
-}
 
 /** HeaderValueOption.append_action OVERWRITE_IF_EXISTS_OR_ADD. */
 const OVERWRITE = 2

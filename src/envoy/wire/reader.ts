@@ -45,6 +45,19 @@ export class Reader {
 
   /** An unsigned number of at most ten bytes. Above 2^53 it is not exact: no field we read is that large. */
   varint(): number {
+    const { bytes, pos } = this
+    if (pos < this.end) {
+      const byte = bytes[pos]!
+      // Nearly all of them: tags, lengths of names, flags.
+      if (byte < 0x80) {
+        this.pos = pos + 1
+        return byte
+      }
+    }
+    return this.longVarint()
+  }
+
+  private longVarint(): number {
     const { bytes, end } = this
     let value = 0
     let scale = 1
@@ -78,6 +91,15 @@ export class Reader {
     const value = this.#text.substring(this.pos, to)
     this.pos = to
     return value
+  }
+
+  /** Whether the field's bytes are this text; the cursor then stands behind them. */
+  is(text: string): boolean {
+    const to = this.span()
+    const { bytes, pos } = this
+    this.pos = to
+    // In UTF-8 whatever is not ASCII has more bytes than it has code units.
+    return to - pos <= text.length ? isAscii(bytes, pos, to, text) : bytes.toString('utf8', pos, to) === text
   }
 
   /** A string of UTF-8 bytes. */
@@ -114,12 +136,23 @@ export class Reader {
 
   /** Reads one embedded message with `each`, which is called once a field and must consume it. */
   message(each: (tag: number) => void): void {
+    const outer = this.enter()
+    for (let tag = this.tag(); tag !== 0; tag = this.tag()) each(tag)
+    this.leave(outer)
+  }
+
+  /** Goes into the embedded message that starts here; gives what `leave` wants back once `tag` has given 0. */
+  enter(): number {
     const to = this.span()
     const outer = this.end
     this.depth += 1
     if (this.depth > DEPTH_MAX) throw new WireError(`messages stand more than ${DEPTH_MAX} deep in one another`)
     this.end = to
-    for (let tag = this.tag(); tag !== 0; tag = this.tag()) each(tag)
+    return outer
+  }
+
+  /** Goes back into the message around. */
+  leave(outer: number): void {
     this.end = outer
     this.depth -= 1
   }
@@ -161,6 +194,17 @@ export class Reader {
     }
     throw new WireError('a group is cut off')
   }
+}
+
+/** Whether these bytes are this text, one byte each letter; never, if a letter is beyond ASCII. */
+export const isAscii = (bytes: Uint8Array, start: number, end: number, text: string): boolean => {
+  const { length } = text
+  if (end - start !== length) return false
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[start + i]!
+    if (byte !== text.charCodeAt(i) || byte > 0x7f) return false
+  }
+  return true
 }
 
 /** Text whose bytes stand one in each code unit, read as UTF-8; ASCII comes back as it is. */

@@ -4,44 +4,103 @@ import type { Writer } from './writer.ts'
 /** What google.protobuf.Struct can hold. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
 
-/** Structs by name: attributes by filter, dynamic metadata by namespace. */
-export type Structs = Readonly<Record<string, Readonly<Record<string, Json>>>>
+type Fields = Readonly<Record<string, Json>>
 
-/** No structs at all. */
-const NOTHING: Structs = Object.freeze(Object.create(null) as Structs)
+const NO_PLACES: readonly number[] = []
+const NO_FIELDS: Fields = Object.freeze(Object.create(null) as Record<string, Json>)
 
 /**
- * A map<string, Struct> whose entries start at these places of the message; read when first asked for, because most
- * requests are decided without it. What is read late must not surprise late: bytes that are no Struct give none at all.
+ * A map<string, Struct> that lies in a message: attributes by filter, dynamic metadata by namespace. It is read when it
+ * is asked for, as far as it is asked for, because most requests are decided without most of it. What is read late must
+ * not surprise late: of bytes that are no Struct nothing is known, and nothing is thrown.
  */
-export const structsLater = (reader: Reader, entries: readonly number[]): (() => Structs) => {
-  let structs: Structs | undefined
-  return () => {
-    structs ??= entries.length === 0 ? NOTHING : readEntries(reader, entries)
-    return structs
-  }
-}
+export class StructMap {
+  readonly #reader: Reader | undefined
+  /** Where the entries start. */
+  readonly #entries: readonly number[]
+  #known: Map<string, Fields | undefined> | undefined
 
-const readEntries = (reader: Reader, entries: readonly number[]): Structs => {
-  try {
-    const all = Object.create(null) as Record<string, Record<string, Json>>
-    for (const at of entries) {
+  constructor(reader: Reader | undefined, entries: readonly number[]) {
+    this.#reader = reader
+    this.#entries = entries
+  }
+
+  /** The fields of the Struct of this name, as plain JSON without a prototype; undefined where there is none. */
+  get(name: string): Fields | undefined {
+    if (this.#entries.length === 0) return undefined
+    this.#known ??= new Map()
+    if (this.#known.has(name)) return this.#known.get(name)
+    const fields = this.#late((reader) => {
+      const at = this.#find(reader, name)
+      if (at === undefined) return undefined
+      if (at < 0) return NO_FIELDS
       reader.rewind(at)
-      readStructEntry(reader, all)
+      return readStruct(reader)
+    })
+    this.#known.set(name, fields)
+    return fields
+  }
+
+  /** One field of the Struct of this name, without reading the others; undefined where there is none. */
+  field(name: string, field: string): Json | undefined {
+    if (this.#entries.length === 0) return undefined
+    return this.#late((reader) => {
+      const at = this.#find(reader, name)
+      if (at === undefined || at < 0) return undefined
+      reader.rewind(at)
+      return readField(reader, field)
+    })
+  }
+
+  /** Where the Struct of the last entry of this name starts; -1 where that entry has none. */
+  #find(reader: Reader, name: string): number | undefined {
+    let found: number | undefined
+    for (const entry of this.#entries) {
+      reader.rewind(entry)
+      const outer = reader.enter()
+      let isIt = name === ''
+      let at = -1
+      for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+        if (tag === 0x0a) isIt = reader.is(name)
+        else {
+          if (tag === 0x12) at = reader.pos
+          reader.skip(tag)
+        }
+      }
+      reader.leave(outer)
+      if (isIt) found = at
     }
-    return all
-  } catch (error) {
-    if (error instanceof WireError) return NOTHING
-    throw error
+    return found
+  }
+
+  #late<T>(read: (reader: Reader) => T): T | undefined {
+    try {
+      return read(this.#reader!)
+    } catch (error) {
+      if (error instanceof WireError) return undefined
+      throw error
+    }
   }
 }
 
-/** Passes over a core.v3.Metadata message and notes where its filter_metadata entries start. */
-export const noteMetadata = (reader: Reader, entries: number[]): void =>
-  reader.message((tag) => {
+/** No structs at all. */
+export const NO_STRUCTS = new StructMap(undefined, NO_PLACES)
+
+/** The map whose entries start at these places of the reader's message; undefined: it has none. */
+export const structsAt = (reader: Reader, entries: readonly number[] | undefined): StructMap =>
+  entries === undefined ? NO_STRUCTS : new StructMap(reader, entries)
+
+/** Passes over a core.v3.Metadata message; gives where its filter_metadata entries start. */
+export const metadataPlaces = (reader: Reader): number[] => {
+  const entries: number[] = []
+  const outer = reader.enter()
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === 0x0a) entries.push(reader.pos)
     reader.skip(tag)
-  })
+  }
+  reader.leave(outer)
+  return entries
+}
 
 /** The fields of a Struct message that starts at the cursor, as plain JSON without a prototype. */
 const readStruct = (reader: Reader): Record<string, Json> => {
@@ -62,6 +121,37 @@ const readEntry = (reader: Reader, fields: Record<string, Json>): void => {
     else reader.skip(tag)
   })
   fields[key] = value
+}
+
+/** One field of a Struct message that starts at the cursor; the last one of its name. */
+const readField = (reader: Reader, name: string): Json | undefined => {
+  let value: Json | undefined
+  const outer = reader.enter()
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag !== 0x0a) {
+      reader.skip(tag)
+      continue
+    }
+    const around = reader.enter()
+    let isIt = name === ''
+    let at = -1
+    for (let inner = reader.tag(); inner !== 0; inner = reader.tag()) {
+      if (inner === 0x0a) isIt = reader.is(name)
+      else {
+        if (inner === 0x12) at = reader.pos
+        reader.skip(inner)
+      }
+    }
+    const after = reader.pos
+    if (isIt) {
+      reader.pos = at
+      value = at < 0 ? null : readValue(reader)
+      reader.pos = after
+    }
+    reader.leave(around)
+  }
+  reader.leave(outer)
+  return value
 }
 
 const readValue = (reader: Reader): Json => {
@@ -98,18 +188,6 @@ const readValue = (reader: Reader): Json => {
     }
   })
   return value
-}
-
-/** A map<string, Struct> whose entry starts at the cursor. */
-const readStructEntry = (reader: Reader, into: Record<string, Record<string, Json>>): void => {
-  let key = ''
-  let value: Record<string, Json> | undefined
-  reader.message((tag) => {
-    if (tag === 0x0a) key = reader.utf8()
-    else if (tag === 0x12) value = readStruct(reader)
-    else reader.skip(tag)
-  })
-  into[key] = value ?? (Object.create(null) as Record<string, Json>)
 }
 
 /** Writes the fields of a Struct, without the tag of the message they stand in. */
