@@ -20,7 +20,13 @@ export interface EngineRow {
 /** The time at which every bench begins. */
 export const NOW = 1_800_000_000_000
 
-const setOf = (sites: number, policies: number, cluster?: string): DocumentSet => ({
+/** Two sites of the EU, one where its data must not go, and another one: the usual request goes to its first choice. */
+const tiersOf = (policy: number, sites: number): string[][] => {
+  const even = (at: number): string => `s${(2 * at) % (sites - (sites % 2))}`
+  return [[...new Set([even(policy), even(policy + 1)])], [`s${(2 * policy + 1) % sites}`], [even(policy + 2)]]
+}
+
+const setOf = (sites: number, policies: number, cluster: string | undefined, isWide: boolean): DocumentSet => ({
   sites: Array.from(
     { length: sites },
     (_, i): Site => ({
@@ -73,7 +79,7 @@ const setOf = (sites: number, policies: number, cluster?: string): DocumentSet =
       },
       bands: [],
       rank: [{ signal: 'network.rtt_p95_ms', prefer: 'lower', within: 10 }],
-      ladder: { tiers: [[`s${i % sites}`, `s${(i + 2) % sites}`], [`s${(i + 1) % sites}`], [`s${(i + 4) % sites}`]] },
+      ladder: isWide ? { all: true } : { tiers: tiersOf(i, sites) },
       session: 'none',
       experiments: { cohorts: ['*'] },
       timers: TIMERS_DEFAULT,
@@ -101,8 +107,11 @@ const batch = (sites: number, from: number, count: number, at: number): Sample[]
     count: 5_000,
   }))
 
-/** A snapshot with so many sites and policies, all measured; with a cluster named, every pool is behind that one. */
-export const worldOf = (sites: number, policies: number, cluster?: string): EngineSnapshot => {
+/**
+ * A snapshot with so many sites and policies, all measured; with a cluster named, every pool is behind that one. A wide
+ * one has every site a candidate of every policy.
+ */
+export const worldOf = (sites: number, policies: number, cluster?: string, isWide = false): EngineSnapshot => {
   let snapshot = fold(emptySnapshot(compileCondition, createFlagCompiler({ fractionalVersion: 2 }).compile), {
     kind: 'documents-accepted',
     at: NOW,
@@ -110,7 +119,7 @@ export const worldOf = (sites: number, policies: number, cluster?: string): Engi
     version: '1',
     nonce: '1',
     hash: 'h',
-    set: setOf(sites, policies, cluster),
+    set: setOf(sites, policies, cluster, isWide),
     problems: [],
   }).snapshot
   for (let from = 0; from < sites; from += 40)

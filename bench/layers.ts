@@ -39,15 +39,25 @@ const FLAGS = {
   ),
 }
 
-/** The snapshot with a flag in each of the four layers, and so many more that steer nothing. */
-export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0): EngineSnapshot => {
+/** The snapshot with a flag in each of the four layers, so many more that steer nothing, and so many that might. */
+export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0, steering = 0): EngineSnapshot => {
+  const ofOthers = Object.fromEntries(
+    Array.from({ length: steering }, (_, i) => [
+      `chat-of-tenant-${i}`,
+      layered(
+        i % 2 === 0 ? 'incident' : 'rollout',
+        { off: {}, on: { preferred_region: 's0' } },
+        { if: [{ in: [{ var: 'tenant' }, [`nobody-${i}`, `no-one-${i}`]] }, 'on', 'off'] },
+      ),
+    ]),
+  )
   const others = Object.fromEntries(
     Array.from({ length: more }, (_, i) => [
       `app-shows-banner-${i}`,
       { state: 'ENABLED', variants: { on: true, off: false }, defaultVariant: 'off', targeting: emea },
     ]),
   )
-  const { set, problems } = readFlags(JSON.stringify({ flags: { ...FLAGS, ...others } }), 'flags.json')
+  const { set, problems } = readFlags(JSON.stringify({ flags: { ...FLAGS, ...ofOthers, ...others } }), 'flags.json')
   if (set === null) throw new Error(problems.map(({ message }) => message).join('; '))
   const change = { at, source: 'flags', version: '1', nonce: '1', set, problems, ttlMs: 0, whenStale: 'keep' } as const
   return fold(snapshot, { kind: 'flags-accepted', ...change }).snapshot

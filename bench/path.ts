@@ -2,7 +2,7 @@ import { systemClock } from '../src/clock.ts'
 import { fold } from '../src/engine/fold.ts'
 import type { EngineSnapshot } from '../src/engine/programs.ts'
 import type { Handlers } from '../src/envoy/handlers.ts'
-import { openJournal } from '../src/journal/journal.ts'
+import { type Journal, openJournal } from '../src/journal/journal.ts'
 import { isJobClass } from '../src/journal/sampling.ts'
 import { createLog } from '../src/log.ts'
 import { shareOf } from '../src/math/choice.ts'
@@ -29,6 +29,10 @@ export interface PathOptions {
   readonly policies: number
   /** A flag in each layer and so many that steer nothing, from 4 on; fewer: none at all. */
   readonly flags: number
+  /** Every site is a candidate of every policy, instead of four that it names. */
+  readonly isWide?: boolean
+  /** So many more flags that steer the class, each with targeting that does not hold. */
+  readonly steering?: number
   /** The share of decisions that the journal keeps, 0 to 1. */
   readonly share: number
   /** Where journal and state are written. */
@@ -43,7 +47,7 @@ export interface Path {
   readonly metrics: Metrics
   readonly tally: LiveTally
   readonly store: Store
-  readonly journal: { readonly stats: () => unknown }
+  readonly journal: Pick<Journal<Made>, 'stats' | 'flush'>
   readonly close: () => Promise<void>
 }
 
@@ -51,14 +55,10 @@ export interface Path {
 export const PATH_DEFAULT = { sites: 50, policies: 20, flags: 0, share: 0.01 } as const
 
 /** The snapshot that a path decides on. */
-export const pathSnapshot = ({
-  sites,
-  policies,
-  flags,
-  cluster,
-}: Omit<PathOptions, 'share' | 'folder'>): EngineSnapshot => {
-  const world = worldOf(sites, policies, cluster)
-  return flags < 4 ? world : withLayers(world, world.data.at, flags - 4)
+export const pathSnapshot = (options: Omit<PathOptions, 'share' | 'folder'>): EngineSnapshot => {
+  const { sites, policies, flags, steering = 0, cluster, isWide } = options
+  const world = worldOf(sites, policies, cluster, isWide)
+  return flags < 4 ? world : withLayers(world, world.data.at, flags - 4 - steering, steering)
 }
 
 /**
