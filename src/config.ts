@@ -82,6 +82,8 @@ export interface Config {
   readonly sidecars: number
   /** What carries gRPC on the listeners. */
   readonly transport: 'grpc-js' | 'own'
+  /** How many processes decide; 1: this one alone. */
+  readonly processes: number
   readonly drainMs: number
 }
 
@@ -213,6 +215,7 @@ function resolved(written: WrittenConfig, sources: FeedSettings & Pick<Config, '
     hops: written.hops,
     sidecars: written.sidecars,
     transport: written.transport,
+    processes: written.processes,
     drainMs: ms(written.drain),
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { startAdmin } from './admin/server.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -33,6 +34,7 @@ import { openMeasure } from './sidecar/measure.ts'
 import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
+import { openProcesses, shareOfHold } from './sidecar/processes/processes.ts'
 import { readinessPage } from './sidecar/readiness-view.ts'
 import { createReading } from './sidecar/reading.ts'
 import { recorder } from './sidecar/record.ts'
@@ -101,6 +103,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     metrics,
   )
   let targetOfCluster: ReadonlyMap<string, string> = new Map()
+  const recordKey = randomBytes(32)
   const journal = openJournal<Made>({
     ...config.journal,
     clock,
@@ -108,7 +111,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     version,
     isJob: (name) => isJobClass(name, store.current.programs.classes.get(name)?.doc),
     chance: (requestId) => shareOf(requestId, 'journal'),
-    record: recorder(config.journal.hide),
+    record: recorder(config.journal.hide, recordKey),
     known: (label) => (label === 'class' ? reading.classNames() : undefined),
     onState: (stream, failing, detail) =>
       log[failing ? 'error' : 'info'](
@@ -191,7 +194,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const statuses = () => [...sources.statuses(), ...flags.statuses(), ...feeds.statuses(), measure.status()]
 
   // The request path.
-  const room = openRoom(config.hold, { clock, metrics, tally, bug })
+  const room = openRoom(shareOfHold(config.hold, config.processes, 0), { clock, metrics, tally, bug })
   store.subscribe(() => room.wake())
   const judgeParts = {
     clock,
@@ -225,18 +228,40 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const factsJudge = createFactsJudge(judgeParts)
   const jobsView = jobs.view(factsJudge)
   const handlers = countingHandlers(createJudge(judgeParts), metrics, bug)
+  const processes = openProcesses({
+    ...{ config, metrics, log, now: clock.now, data: () => store.current.data, tally, journal, recordKey },
+    keys: {
+      session,
+      ...(hops === undefined ? {} : { hop: hops.keys }),
+      ...(forceKeys === undefined ? {} : { force: forceKeys }),
+    },
+    handlers: () => handlers,
+    isKnown: measure.isKnown,
+    measured: measure.decided,
+    turnedAway: (facts, decision, now) => gaps.decided(facts, decision, undefined, now),
+    moved: moves.moved,
+    onPanic: judgeParts.onPanic,
+    onStale: judgeParts.onStale,
+    accessLog: measure.accessLog,
+  })
+  store.subscribe((_snapshot, _events, change) => processes.changed(change))
   let stage: 'starting' | 'waiting for documents' | 'serving' | 'stopping' = 'starting'
   let server: EnvoyServer | undefined
   observe(metrics, {
     current: () => store.current,
     data: () => store.current.data,
     now: clock.now,
-    tally,
+    tally: {
+      ...tally,
+      get held() {
+        return processes.held(tally.held)
+      },
+    },
     sources: statuses,
     feeds: () => feeds,
     journal,
-    active: () => server?.active() ?? 0,
-    room: () => room,
+    active: () => (server?.active() ?? 0) + processes.active(),
+    room: () => ({ bytes: room.bytes + processes.heldBytes() }),
     streams: () => admin?.streams() ?? 0,
     ready: () => stage === 'serving',
     version,
@@ -253,6 +278,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     clearInterval(ticks)
     moves.tell(clock.now())
     room.stop()
+    processes.close()
     server?.close()
     await admin?.close()
     await Promise.all([feeds.stop(), sources.stop(), flags.stop()])
@@ -302,6 +328,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       measure.pass(clock.now())
       rollouts.tick(clock.now())
       moves.tell(clock.now())
+      processes.tick()
     }, TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
     // Until Envoy has said which clusters it has, all would be taken to exist.
@@ -311,7 +338,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     if (hasDocuments()) await warmUp(judgeParts, bug, config.transport)
     server = await startEnvoyServer(
       config.listeners,
-      { ...handlers, accessLog: measure.accessLog },
+      { ...handlers, accessLog: processes.accessLog },
       (error) => say('tls', error.message, () => log.warn(error.message)),
       config.transport,
     )
@@ -319,7 +346,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       if (stage === 'stopping') return
       stage = 'serving'
       server?.setServing(true)
-      log.info({ listeners: server?.addresses, admin: admin?.url, version }, 'hubward serves')
+      processes.serve()
+      log.info(
+        { listeners: [...(server?.addresses ?? []), ...processes.addresses()], admin: admin?.url, version },
+        'hubward serves',
+      )
     }
     if (hasDocuments()) serve()
     else {
@@ -331,12 +362,14 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
         warmUp(judgeParts, bug, config.transport).then(serve, (error: unknown) => bug(error, 'warm-up'))
       })
     }
+    // Requests are served by now: the others join when they are warm.
+    await processes.start()
   } catch (error) {
     await endAll()
     throw error
   }
   return {
-    addresses: server.addresses,
+    addresses: [...server.addresses, ...processes.addresses()],
     adminUrl: admin.url,
     stop: async () => {
       if (stage === 'stopping') return
@@ -344,7 +377,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       log.info({ drainMs: config.drainMs }, 'stopping: answering until Envoy has gone')
       // Who waits is told what comes next while Envoy is still there to hear it.
       room.stop()
-      const how = await server?.drain({ forMs: config.drainMs })
+      const [how] = await Promise.all([server?.drain({ forMs: config.drainMs }), processes.drain(config.drainMs)])
       await endAll()
       log.info({ envoy: how }, 'stopped')
     },

@@ -3,12 +3,14 @@ import { parseDuration as durationOf } from '../documents/duration.ts'
 import type { Address } from '../envoy/config/envoy-object.ts'
 import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions, type ResidencySource } from '../envoy/config/options.ts'
 import { adminAddress } from '../envoy/doctor/admin.ts'
+import { PROCESSES_MAX } from '../model/process-address.ts'
 
 /** The options of `hubward envoy` as commander gives them. */
 export interface EnvoyFlags {
   readonly listen: Address
   readonly admin: Address
   readonly sidecar: Address
+  readonly processes: number
   readonly sidecarCa?: string
   readonly sidecarName?: string
   readonly sidecarCert?: string
@@ -60,6 +62,13 @@ export const parseCount = (text: string): number => {
   return count
 }
 
+/** How many processes, for commander. */
+export const parseProcesses = (text: string): number => {
+  const count = parseCount(text)
+  if (count > PROCESSES_MAX) throw new InvalidArgumentError(`write a number up to ${PROCESSES_MAX}`)
+  return count
+}
+
 /** `eu=eu.example.com,*.eu.example.com`, for commander, once for each class. */
 export const parseResidencyHost = (text: string, before: readonly ResidencyHost[] = []): ResidencyHost[] => {
   const at = text.indexOf('=')
@@ -80,6 +89,9 @@ export const parsePaths = (text: string, before: readonly string[] = []): string
 /** The flags as options; throws an Error where two of them contradict. */
 export function envoyOptions(flags: EnvoyFlags): EnvoyOptions {
   const { sidecarCa, sidecarName, sidecarCert, sidecarKey } = flags
+  if (flags.processes > 1 && 'port' in flags.sidecar && flags.sidecar.port + flags.processes > 65_536) {
+    throw new Error('--processes needs as many ports behind that of --sidecar')
+  }
   if ((sidecarCa === undefined) !== (sidecarName === undefined)) {
     throw new Error('--sidecar-ca and --sidecar-name go together: TLS needs to know whom to believe, and who it is')
   }
@@ -97,6 +109,7 @@ export function envoyOptions(flags: EnvoyFlags): EnvoyOptions {
     listener: flags.listen,
     admin: flags.admin,
     sidecar: flags.sidecar,
+    processes: flags.processes,
     ...(sidecarCa === undefined || sidecarName === undefined
       ? {}
       : {

@@ -1,5 +1,6 @@
 import { type FieldPath, type Located, placeOf } from '../documents/place.ts'
 import type { Problem } from '../model/problem.ts'
+import { processPort, processSocket } from '../model/process-address.ts'
 import { hostAndPort, isLoopback } from './addresses.ts'
 import type { ConfigProblemCode } from './problems.ts'
 import type { WrittenConfig, WrittenListener } from './written.ts'
@@ -20,6 +21,7 @@ export function crossProblems(located: Located, config: WrittenConfig): Problem[
     const wrong = listenerProblem(listener)
     if (wrong !== undefined) tell(['listeners', index], 'config/listener', wrong[0], wrong[1])
   }
+  processes(config, tell)
   const names = new Map<string, FieldPath>()
   const named: [string, FieldPath][] = [
     ...config.documents.map(({ name }, index): [string, FieldPath] => [name, ['documents', index, 'name']]),
@@ -49,6 +51,28 @@ type Tell = (
   remedy: string,
   severity?: Problem['severity'],
 ) => void
+
+function processes({ listeners, processes: count }: WrittenConfig, tell: Tell): void {
+  if (count === 1) return
+  const taken = new Set<string>()
+  for (const [index, { socket, address }] of listeners.entries()) {
+    const place = address === undefined ? undefined : hostAndPort(address)
+    for (let process = 0; process < count; process++) {
+      const port = place === undefined ? 0 : processPort(place.port, process)
+      const where = socket === undefined ? `${place?.host}:${port}` : processSocket(socket, process)
+      const isTaken = taken.has(where) && (socket !== undefined || port > 0)
+      taken.add(where)
+      if (port <= 65_535 && !isTaken) continue
+      tell(
+        ['listeners', index],
+        'config/processes',
+        isTaken ? `process ${process} would listen on ${where}, which another has` : `there is no port ${port}`,
+        'each process has a listener of its own: leave as many ports free behind each address',
+      )
+      break
+    }
+  }
+}
 
 function admin({ admin: { address, tokensFile, tls } }: WrittenConfig, tell: Tell): void {
   const place = hostAndPort(address)

@@ -6,6 +6,7 @@ export const CONFIG_PROBLEMS = {
   'config/setting': '`--set` names no field, or gives a value that it cannot have',
   'config/listener': 'a listener that is neither socket nor address, or both',
   'config/address': 'an address without a port',
+  'config/processes': 'listeners of several processes that would be on one port or socket, or on none',
   'config/duplicate-name': 'two sources have one name',
   'config/feed-kind': 'a feed of a kind that does not exist',
   'config/flag-kind': 'a source of flags of a kind that does not exist',

@@ -1,6 +1,7 @@
 import { ENVOY_ADMIN_SCHEMA } from '../feeds/schemas.ts'
 import { FEED_KINDS } from '../feeds/table.ts'
 import { LOG_LEVELS } from '../log.ts'
+import { PROCESSES_MAX } from '../model/process-address.ts'
 import { FLAG_KINDS } from '../openfeature/kinds.ts'
 
 /** A JSON Schema, or a part of one. */
@@ -94,6 +95,12 @@ export const CONFIG_SCHEMA: Schema = {
           'what carries gRPC on the listeners: @grpc/grpc-js, or the HTTP/2 server of hubward, which takes less CPU',
         default: 'grpc-js',
       },
+      processes: whole(
+        'how many processes decide, each on listeners of its own: the first on those written here, the others on `socket.1` or the next port and so on; `hubward envoy --processes` must say the same',
+        1,
+        PROCESSES_MAX,
+        1,
+      ),
       documents: {
         type: 'array',
         minItems: 1,

@@ -45,6 +45,7 @@ export interface WrittenConfig extends WrittenFeeds, WrittenFlags {
   readonly hops: boolean
   readonly sidecars: number
   readonly transport: 'grpc-js' | 'own'
+  readonly processes: number
   readonly drain: string
 }
 

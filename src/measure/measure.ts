@@ -92,6 +92,11 @@ export class Measure {
     if (this.#sent++ === 0) this.#sentSince = decision.at
   }
 
+  /** Whether a decision is still kept. */
+  isKnown(id: string): boolean {
+    return this.#ring.find(id) >= 0
+  }
+
   /** Requests that have ended, as Envoy's access log has them. */
   accessLog(entries: readonly AccessEntry[], now: EpochMs): void {
     const { metrics, arms, known } = this.#parts

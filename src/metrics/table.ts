@@ -302,6 +302,46 @@ export const METRICS = {
     labels: ['result'],
     says: 'outcomes that the business reported: counted, replaced (a day sent anew), again, no-arm, or unknown',
   },
+  hubward_processes: {
+    type: 'gauge',
+    labels: ['state'],
+    says: 'processes that decide, the main one included: serving, or starting',
+  },
+  hubward_process_restarts_total: {
+    type: 'counter',
+    labels: ['why'],
+    says: 'deciding processes that had to be started anew: ended, silent (hung), behind (the feed waits for it), differs (another snapshot than here), late (did not listen in time)',
+  },
+  hubward_process_decisions_total: {
+    type: 'counter',
+    labels: ['process'],
+    says: 'decisions that the processes beside the main one have handed over; the rest of hubward_decisions_total are its own',
+  },
+  hubward_process_resident_bytes: {
+    type: 'gauge',
+    labels: ['process'],
+    says: 'memory of the processes beside the main one, whose own is process_resident_memory_bytes',
+  },
+  hubward_process_cpu_seconds_total: {
+    type: 'counter',
+    labels: ['process'],
+    says: 'CPU of the processes beside the main one, earlier ones in the same place included',
+  },
+  hubward_process_loop_delay_max_seconds: {
+    type: 'gauge',
+    labels: ['process'],
+    says: 'longest delay of the event loop of a process beside the main one, within a quarter of a second',
+  },
+  hubward_handover_dropped_total: {
+    type: 'counter',
+    labels: ['what'],
+    says: 'decisions, and entries of the access log, that a process could not hand over because the main one lagged: they are not measured',
+  },
+  hubward_relayed_total: {
+    type: 'counter',
+    labels: ['result'],
+    says: 'requests for reservations that came to a process that may not make any: relayed to the main one, or refused, as their route says for a silent hubward',
+  },
   hubward_build_info: { type: 'gauge', labels: ['version', 'engine', 'instance'], says: 'always 1' },
 } as const satisfies Record<string, MetricRow>
 

@@ -3,6 +3,7 @@ import type { EngineSnapshot } from '../engine/programs.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Change } from '../model/change.ts'
 import type { Decision } from '../model/decision.ts'
+import type { WorkloadClass } from '../model/documents.ts'
 import type { Event } from '../model/event.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Advice, Job } from '../model/job.ts'
@@ -106,8 +107,7 @@ export function createJobs(parts: JobsParts): Jobs {
       if (asking.site !== undefined && siteOf(target) !== asking.site) return decision
       const workload = snapshot.programs.classes.get(facts.class)?.doc
       if (workload?.whenHubwardIsDown !== 'refuse') return decision
-      const { mw, coolingKw, gpus } = claimOf(facts.needs)
-      if (asking.reserve !== 'always' && mw <= 0 && coolingKw <= 0 && gpus <= 0) return decision
+      if (asking.reserve !== 'always' && !reservesFor(facts, workload)) return decision
       if (jobs.size >= RESERVATIONS_MAX) {
         metrics.add('hubward_reservations_total', 1, facts.class, 'refused')
         return refused(decision, jobs.size)
@@ -188,6 +188,13 @@ export function createJobs(parts: JobsParts): Jobs {
       if (event.kind === 'reservation-ended') end(event.id, event.cause, event.at)
     },
   }
+}
+
+/** Whether a request that comes through Envoy reserves where it is admitted: a job that says what it needs. */
+export const reservesFor = (facts: Facts, workload: WorkloadClass | undefined): boolean => {
+  if (workload?.whenHubwardIsDown !== 'refuse' || facts.followUp !== undefined) return false
+  const { mw, coolingKw, gpus } = claimOf(facts.needs)
+  return mw > 0 || coolingKw > 0 || gpus > 0
 }
 
 const reservationOf = ({ id, facts, target, admittedAt, expiresAt, drawMw = 0, ...job }: Job): Reservation => {

@@ -45,6 +45,8 @@ export interface OpenMeasure {
   readonly accessLog: (entries: readonly AccessEntry[]) => void
   /** To be called once a second. */
   readonly pass: (now: EpochMs) => void
+  /** Whether a decision is kept, by its id. */
+  readonly isKnown: (decision: string) => boolean
   readonly view: MeasureView
   /** The access log among the sources. */
   readonly status: () => SourceStatus
@@ -110,6 +112,7 @@ export function openMeasure(parts: OpenMeasureParts): OpenMeasure {
     // What is asked over HTTP goes where its asker sends it, and no log of this Envoy tells of it.
     decided: (facts, decision, { heldMs, reserve }) => measure.decided(facts, decision, heldMs, reserve === 'declared'),
     accessLog: (entries) => measure.accessLog(entries, clock.now()),
+    isKnown: (decision) => measure.isKnown(decision),
     pass: (now) => {
       const samples = measure.pass(now)
       if (samples.length > 0) offer(samples)

@@ -16,6 +16,7 @@ import {
   parseCount,
   parseDuration,
   parsePaths,
+  parseProcesses,
   parseResidencyHost,
 } from '../envoy-flags.ts'
 import { EXIT_CODES } from '../exit-codes.ts'
@@ -58,6 +59,7 @@ export function envoyCommand(program: Command): void {
         .argParser(parseAddress)
         .default(D.sidecar, 'unix:/run/hubward/envoy.sock'),
     )
+    .option('--processes <count>', 'how many processes it has, as `processes` in its configuration', parseProcesses, 1)
     .option('--sidecar-ca <file>', 'who signed its certificate, for TLS')
     .option('--sidecar-name <name>', 'the DNS name in its certificate')
     .option('--sidecar-cert <file>', "Envoy's own certificate, for mutual TLS")

@@ -1,6 +1,6 @@
 import { HEADERS } from '../../model/headers.ts'
 import { LOG_TAGS } from '../wire/access-log-tags.ts'
-import { SIDECAR_CLUSTER } from './clusters.ts'
+import { logCluster } from './clusters.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 
@@ -43,7 +43,7 @@ export const accessLogService = (options: EnvoyOptions): EnvoyObject => ({
     common_config: {
       log_name: LOG_NAME,
       transport_api_version: 'V3',
-      grpc_service: { envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true } },
+      grpc_service: { envoy_grpc: { cluster_name: logCluster(options), skip_envoy_headers: true } },
       buffer_flush_interval: seconds(options.logFlushMs),
       buffer_size_bytes: BUFFER_BYTES,
       // A stream that can't be opened is tried again by itself; without it, only the next batch would try.

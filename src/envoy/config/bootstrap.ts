@@ -1,13 +1,13 @@
 import type { DocumentSet } from '../../model/documents.ts'
 import { pairAggregates, residencyDefaults } from './aggregates.ts'
-import { poolClusters, sidecarCluster } from './clusters.ts'
+import { poolClusters, sidecarClusters } from './clusters.ts'
 import { addressOf, type EnvoyObject } from './envoy-object.ts'
 import { ingressListener } from './listener.ts'
 import type { EnvoyOptions } from './options.ts'
 
 /** All clusters: hubward, the pools, the pairs, and the residency defaults. */
 export const allClusters = (set: DocumentSet, options: EnvoyOptions): EnvoyObject[] => [
-  sidecarCluster(options),
+  ...sidecarClusters(options),
   ...poolClusters(set, options),
   ...pairAggregates(set, options),
   ...residencyDefaults(set),

@@ -1,9 +1,25 @@
 import type { DocumentSet, Pool } from '../../model/documents.ts'
-import { discoveryOf, type EnvoyObject, endpointAddress, loadAssignment, seconds, typed } from './envoy-object.ts'
+import { processPort, processSocket } from '../../model/process-address.ts'
+import {
+  type Address,
+  discoveryOf,
+  type EnvoyObject,
+  endpointAddress,
+  loadAssignment,
+  seconds,
+  typed,
+} from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 
 /** The name of the cluster that hubward itself is: not a place that the routing header may name. */
 export const SIDECAR_CLUSTER = 'hubward-sidecar'
+
+/** The name of the cluster of the main process alone, where hubward has several: what came of requests is told to it. */
+const MAIN_CLUSTER = 'hubward-main'
+
+/** Where the access log goes: to the process that measures. */
+export const logCluster = ({ processes }: Pick<EnvoyOptions, 'processes'>): string =>
+  processes === 1 ? SIDECAR_CLUSTER : MAIN_CLUSTER
 
 /** One cluster for each pool whose endpoints the documents name. */
 export const poolClusters = (set: DocumentSet, options: EnvoyOptions): EnvoyObject[] =>
@@ -75,16 +91,23 @@ const httpOptions = (protocol: EnvoyObject, common: EnvoyObject = {}): EnvoyObje
 const STREAM_BYTES = 1_048_576
 
 /**
- * The cluster that hubward is. Envoy ends every ext_proc stream with RST_STREAM and Node answers about 1,000 of those on
+ * The clusters that hubward is: one with all of its processes, and the main one alone where there are several. Envoy ends every ext_proc stream with RST_STREAM and Node answers about 1,000 of those on
  * one connection with GOAWAY, so a connection is given 800. A hung hubward costs every request the whole
  * message_timeout; an active health check with no panic brings that down to about a millisecond.
  */
-export function sidecarCluster(options: EnvoyOptions): EnvoyObject {
-  const addresses = [options.sidecar]
+export const sidecarClusters = (options: EnvoyOptions): EnvoyObject[] =>
+  options.processes === 1
+    ? [sidecarCluster(SIDECAR_CLUSTER, options, 1)]
+    : [sidecarCluster(SIDECAR_CLUSTER, options, options.processes), sidecarCluster(MAIN_CLUSTER, options, 1)]
+
+function sidecarCluster(name: string, options: EnvoyOptions, processes: number): EnvoyObject {
+  const addresses = Array.from({ length: processes }, (_, index) => processAddress(options.sidecar, index))
   return {
-    name: SIDECAR_CLUSTER,
+    name,
     ...discoveryOf(addresses),
     connect_timeout: '0.25s',
+    // Of two processes the one with fewer open streams: one that collects garbage or folds a change gets none meanwhile.
+    ...(processes === 1 ? {} : { lb_policy: 'LEAST_REQUEST' }),
     common_lb_config: { healthy_panic_threshold: { value: 0 } },
     circuit_breakers: {
       thresholds: [{ max_connections: 1024, max_pending_requests: 10_000, max_requests: 10_000, max_retries: 100 }],
@@ -104,9 +127,14 @@ export function sidecarCluster(options: EnvoyOptions): EnvoyObject {
       { common_http_protocol_options: { max_requests_per_connection: 800 } },
     ),
     ...(options.sidecarTls === undefined ? {} : { transport_socket: sidecarTls(options.sidecarTls) }),
-    load_assignment: loadAssignment(SIDECAR_CLUSTER, addresses),
+    load_assignment: loadAssignment(name, addresses),
   }
 }
+
+const processAddress = (address: Address, index: number): Address =>
+  'path' in address
+    ? { path: processSocket(address.path, index) }
+    : { host: address.host, port: processPort(address.port, index) }
 
 const sidecarTls = (tls: NonNullable<EnvoyOptions['sidecarTls']>): EnvoyObject => ({
   name: 'envoy.transport_sockets.tls',

@@ -23,9 +23,10 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
       grpc_service: {
         envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true },
         retry_policy: {
-          num_retries: 1,
+          num_retries: options.processes === 1 ? 1 : 2,
           retry_on: 'reset,connect-failure,refused-stream,unavailable',
           retry_back_off: { base_interval: '0.001s', max_interval: '0.005s' },
+          ...(options.processes === 1 ? {} : ANOTHER_PROCESS),
         },
       },
       stat_prefix: DECISION_STATS,
@@ -50,6 +51,17 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
       metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA] } },
     }),
   }
+}
+
+/** A process that has just died is asked only once: the next try is another's. */
+const ANOTHER_PROCESS: EnvoyObject = {
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: typed('extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate'),
+    },
+  ],
+  host_selection_retry_max_attempts: 5,
 }
 
 function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {

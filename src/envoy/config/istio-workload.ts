@@ -1,4 +1,5 @@
 import { Document } from 'yaml'
+import { processPort } from '../../model/process-address.ts'
 import type { EnvoyObject } from './envoy-object.ts'
 import type { IstioPlace } from './istio.ts'
 import type { EnvoyOptions } from './options.ts'
@@ -17,11 +18,17 @@ const PROXY_CONFIG = [
   '',
 ].join('\n')
 
-const container = (image: string, user: EnvoyObject, more: EnvoyObject): EnvoyObject => ({
+/** What the first process may take, and each further one. */
+const MEMORY_MI = [512, 320] as const
+
+const container = (image: string, processes: number, user: EnvoyObject, more: EnvoyObject): EnvoyObject => ({
   name: 'hubward',
   image,
   args: ['serve', '--config', `${CONFIG_DIR}/hubward.yaml`],
-  resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  resources: {
+    requests: { cpu: '250m', memory: '128Mi' },
+    limits: { memory: `${MEMORY_MI[0] + (processes - 1) * MEMORY_MI[1]}Mi` },
+  },
   securityContext: {
     runAsNonRoot: true,
     ...user,
@@ -56,6 +63,7 @@ export const configMap = (options: EnvoyOptions, place: IstioPlace): EnvoyObject
     'path' in options.sidecar ? { socket: options.sidecar.path } : { address: `0.0.0.0:${options.sidecar.port}` }
   const config = {
     listeners: [listener],
+    ...(options.processes === 1 ? {} : { processes: options.processes }),
     documents: [{ name: 'documents', dir: DOCUMENTS_DIR }],
     // The proxy's admin port, for the clusters that it has. From another pod it can't be reached, and all are believed.
     ...(isLocal ? { envoyAdmin: { address: '127.0.0.1:15000' } } : {}),
@@ -79,6 +87,7 @@ export const podPatch = (options: EnvoyOptions, place: IstioPlace, deployment: s
   const socket = { name: SOCKET_VOLUME, mountPath: folder }
   const hubward = container(
     image,
+    options.processes,
     { runAsUser: PROXY_USER, runAsGroup: PROXY_USER },
     {
       restartPolicy: 'Always',
@@ -116,13 +125,17 @@ export const podPatch = (options: EnvoyOptions, place: IstioPlace, deployment: s
 export const tcpWorkload = (options: EnvoyOptions, place: IstioPlace, image: string): EnvoyObject[] => {
   const port = 'port' in options.sidecar ? options.sidecar.port : 50051
   const labels = { app: 'hubward' }
+  const ports = Array.from({ length: options.processes }, (_, index) => ({
+    name: index === 0 ? 'grpc-hubward' : `grpc-hubward-${index}`,
+    port: processPort(port, index),
+  }))
   return [
     {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'hubward', namespace: place.namespace, labels },
       // The port's name tells Istio that it is HTTP/2.
-      spec: { selector: labels, ports: [{ name: 'grpc-hubward', port, targetPort: port }] },
+      spec: { selector: labels, ports: ports.map((one) => ({ ...one, targetPort: one.port })) },
     },
     {
       apiVersion: 'apps/v1',
@@ -139,9 +152,10 @@ export const tcpWorkload = (options: EnvoyOptions, place: IstioPlace, image: str
             containers: [
               container(
                 image,
+                options.processes,
                 {},
                 {
-                  ports: [{ name: 'grpc-hubward', containerPort: port }],
+                  ports: ports.map((one) => ({ name: one.name, containerPort: one.port })),
                   readinessProbe: { grpc: { port }, periodSeconds: 2 },
                   volumeMounts: mounts,
                 },

@@ -32,6 +32,8 @@ export interface EnvoyOptions {
   readonly admin: Address
   readonly sidecar: Address
   readonly sidecarTls?: SidecarTls
+  /** How many processes hubward has, each with a listener of its own behind that address. */
+  readonly processes: number
   readonly mode: 'ext_proc' | 'ext_authz'
   readonly residency: ResidencySource
   /** The residency class whose default also serves requests without any; absent: those get 503 while hubward is down. */
@@ -80,6 +82,7 @@ export const ENVOY_OPTIONS_DEFAULT: EnvoyOptions = {
   listener: { host: '0.0.0.0', port: 8080 },
   admin: { host: '127.0.0.1', port: 9901 },
   sidecar: { path: '/run/hubward/envoy.sock' },
+  processes: 1,
   mode: 'ext_proc',
   residency: { by: 'filter' },
   messageTimeoutMs: 200,
