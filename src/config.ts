@@ -46,6 +46,7 @@ export interface Config {
   readonly journal: {
     readonly dir: string
     readonly share: number
+    readonly movedPerSecond: number
     readonly fileBytesMax: number
     readonly filesMax: { readonly changes: number; readonly decisions: number }
     readonly fsync: 'never' | 'changes' | 'always'
@@ -183,6 +184,7 @@ function resolved(written: WrittenConfig, sources: FeedSettings & Pick<Config, '
     journal: {
       dir: journal.dir === undefined ? join(stateDir, 'journal') : at(journal.dir),
       share: journal.share,
+      movedPerSecond: journal.movedPerSecond,
       fileBytesMax: journal.fileBytesMax,
       filesMax: { changes: journal.changeFilesMax, decisions: journal.decisionFilesMax },
       fsync: journal.fsync,

@@ -132,6 +132,12 @@ export const CONFIG_SCHEMA: Schema = {
           description: 'the share of decisions that is kept where nothing else keeps them',
           default: 0.01,
         },
+        movedPerSecond: whole(
+          'decisions of one class and reason that are kept in a second because they are not the first choice; of more the share is kept, and refusals are kept always',
+          0,
+          1_000_000,
+          100,
+        ),
         fileBytesMax: whole('a file this large is closed and the next one begun', 4_096, 17_179_869_184, 67_108_864),
         changeFilesMax: whole('files of changes that are kept', 1, 100_000, 100),
         decisionFilesMax: whole('files of decisions that are kept', 1, 100_000, 20),

@@ -18,6 +18,7 @@ export interface WrittenConfig extends WrittenFeeds, WrittenFlags {
   readonly journal: {
     readonly dir?: string
     readonly share: number
+    readonly movedPerSecond: number
     readonly fileBytesMax: number
     readonly changeFilesMax: number
     readonly decisionFilesMax: number

@@ -6,13 +6,15 @@ import type { EpochMs } from '../model/names.ts'
 import type { DecisionRecord } from '../model/record.ts'
 import { LineFile } from './line-file.ts'
 import { type JournalLine, STREAMS, type StreamName } from './lines.ts'
-import { keptBy, LeftOut } from './sampling.ts'
+import { keptBy, LeftOut, MovedLimit } from './sampling.ts'
 
 /** What is kept, where, and how safely. */
 export interface JournalSettings {
   readonly dir: string
   /** The share, 0 to 1, of the decisions that nothing else keeps. */
   readonly share: number
+  /** How many decisions of one class and reason that were moved are kept in a second before the share decides; 100. */
+  readonly movedPerSecond?: number
   readonly fileBytesMax: number
   /** Files of each stream. */
   readonly filesMax: { readonly changes: number; readonly decisions: number }
@@ -65,6 +67,8 @@ export interface Journal<Made> {
   readonly close: () => Promise<void>
 }
 
+/** At some 2 kB each, of one class and reason, no more than 17 GB a day. */
+const MOVED_PER_SECOND = 100
 /** Records that wait to be built. At 5,000 requests a second, all kept, this is two seconds' worth. */
 const RING_MAX = 10_000
 /** How long records are built before requests get their turn again. */
@@ -90,6 +94,7 @@ export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> 
       }),
     ]),
   ) as Record<StreamName, LineFile>
+  const moved = new MovedLimit(options.movedPerSecond ?? MOVED_PER_SECOND)
   const leftOut = new LeftOut(options.known ?? (() => undefined), clock.now())
   let ring: { readonly made: Made; readonly sampledBy: DecisionRecord['sampledBy'] }[] = []
   let isBuilding = false
@@ -154,7 +159,7 @@ export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> 
   return {
     wants: (decision, requestId) => {
       const by = keptBy(decision, options.isJob(decision.class))
-      if (by !== undefined) return by
+      if (by === 'job' || (by === 'not-first-choice' && moved.takes(decision))) return by
       if (options.share > 0 && options.chance(requestId) < options.share) return 'share'
       leftOut.add(decision)
       return undefined

@@ -32,6 +32,46 @@ export function keptBy(decision: Decision, isJob: boolean): DecisionRecord['samp
   return USUAL.has(decision.reason) ? undefined : 'not-first-choice'
 }
 
+/** Kinds of moved decisions that are told apart in a second; classes can be whatever requests say. */
+const KINDS_MAX = 1_000
+
+/**
+ * How many decisions of one kind are kept in a second though they are not the usual course of things. While a site is
+ * down all of its traffic is moved: written in full, at 5,000 requests a second it would fill the files with one reason
+ * in minutes, push out what was written before, and cost more than all deciding. Refusals are always kept, because
+ * their clients were told where to ask for the reason.
+ */
+export class MovedLimit {
+  readonly #perSecond: number
+  #second = -1
+  #seen = new Map<string, Map<Reason, number>>()
+  #kinds = 0
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond
+  }
+
+  /** Whether this decision is among the first of its class and reason in its second. */
+  takes({ action, at, class: className, reason }: Decision): boolean {
+    if (action !== 'route' && action !== 'degrade') return true
+    const second = Math.floor(at / 1_000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#seen = new Map()
+      this.#kinds = 0
+    }
+    let reasons = this.#seen.get(className)
+    const count = reasons?.get(reason)
+    if (count === undefined && ++this.#kinds > KINDS_MAX) return false
+    if (reasons === undefined) {
+      reasons = new Map()
+      this.#seen.set(className, reasons)
+    }
+    reasons.set(reason, (count ?? 0) + 1)
+    return (count ?? 0) < this.#perSecond
+  }
+}
+
 /** Exact counts of the decisions that were left out. */
 export class LeftOut {
   readonly #slots: Slots

@@ -10,10 +10,13 @@ import { regionOf } from './regions.ts'
 /** What one source gives for a request: plain JSON as it was written, undefined where it gives nothing. */
 export type FactReader = (reading: Reading) => unknown
 
+/** Whether a peer's trusted headers are believed; undefined: whoever it is, and nobody need look who. */
+export type PeerCheck = ((peer: Located | undefined) => boolean) | undefined
+
 /** A source and the document's word on which peers set trusted headers. */
 export interface TrustedSource {
   readonly source: FactSource
-  readonly isTrustedPeer: (peer: Located | undefined) => boolean
+  readonly isTrustedPeer: PeerCheck
 }
 
 /**
@@ -25,7 +28,7 @@ export function factReader({ source, isTrustedPeer }: TrustedSource, fact: strin
   return mapped(source, originReader(source, fact, isTrustedPeer))
 }
 
-function originReader(source: FactSource, fact: string, isTrustedPeer: TrustedSource['isTrustedPeer']): FactReader {
+function originReader(source: FactSource, fact: string, isTrustedPeer: PeerCheck): FactReader {
   const { name = '', value } = source
   switch (source.from) {
     case 'header':
@@ -48,7 +51,7 @@ function originReader(source: FactSource, fact: string, isTrustedPeer: TrustedSo
     case 'context':
       return ({ view: { contextExtensions: all } }) => (all && Object.hasOwn(all, name) ? all[name] : undefined)
     case 'body':
-      if (source.trusted !== true) return ({ body }) => body?.values.get(name)
+      if (source.trusted !== true || isTrustedPeer === undefined) return ({ body }) => body?.values.get(name)
       return (reading) => {
         const value = reading.body?.values.get(name)
         if (value === undefined || isTrustedPeer(reading.peer)) return value
@@ -70,11 +73,7 @@ function originReader(source: FactSource, fact: string, isTrustedPeer: TrustedSo
   }
 }
 
-function headerReader(
-  name: string,
-  fact: string,
-  isTrustedPeer: TrustedSource['isTrustedPeer'] | undefined,
-): FactReader {
+function headerReader(name: string, fact: string, isTrustedPeer: PeerCheck): FactReader {
   if (isTrustedPeer === undefined) return ({ view }) => view.header(name)
   return (reading) => {
     const text = reading.view.header(name)

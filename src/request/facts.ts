@@ -26,6 +26,8 @@ export interface EdgeRandom {
   readonly seed: string
   /** The request's id where it brings none that can be used. */
   readonly requestId: string
+  /** Whether whoever asks can hold the request for a while. */
+  readonly canWait?: boolean
 }
 
 /** One request's facts, and what was wrong with what they were read from. */
@@ -153,6 +155,7 @@ export function compileFacts(
       session: NO_SESSION,
       extra: NO_EXTRA,
     }
+    if (random.canWait === true) facts.hold = 'offered'
     if (view.method !== '') facts.method = view.method
     if (reading.path !== '') facts.path = reading.path
     const tenant = tenantOf(reading)

@@ -1,7 +1,6 @@
 import { cidrTrie } from '../math/cidr-trie.ts'
 import type { FactSources } from '../model/documents.ts'
-import type { Located } from './client-address.ts'
-import type { TrustedSource } from './fact-reader.ts'
+import type { PeerCheck, TrustedSource } from './fact-reader.ts'
 import type { GeoAnswer } from './geo.ts'
 import type { ReadingRules } from './reading.ts'
 import { TOKEN_FIELDS } from './tokens.ts'
@@ -33,7 +32,7 @@ export function mergedSources(
   const facts = new Map<string, TrustedSource[]>()
   const residency: TrustedSource[] = []
   const tenants = new Map<string, string>()
-  const forwarders: ((peer: Located | undefined) => boolean)[] = []
+  const forwarders: PeerCheck[] = []
   const fields = new Set<string>(TOKEN_FIELDS)
   for (const document of sorted) {
     const isTrustedPeer = peerCheck(document.trustedPeers)
@@ -59,7 +58,7 @@ export function mergedSources(
     jobs: sorted.flatMap(({ jobs }) => jobs ?? []).map(({ prefix }) => prefix),
     rules: {
       trustedHops: Math.max(0, ...sorted.map((document) => document.trustedHops)),
-      isTrustedPeer: (peer) => forwarders.some((check) => check(peer)),
+      isTrustedPeer: (peer) => forwarders.some((check) => check === undefined || check(peer)),
       bodyBytesMax: sorted.length === 0 ? BODY_BYTES_MAX : Math.max(...sorted.map(({ bodyBytesMax }) => bodyBytesMax)),
       bodyFields: fields,
       bodyWhole: new Set(
@@ -72,9 +71,9 @@ export function mergedSources(
   }
 }
 
-/** Whether a peer is one of these; any is where the list is empty, and an unknown one is not where it isn't. */
-function peerCheck(trustedPeers: readonly string[]): (peer: Located | undefined) => boolean {
-  if (trustedPeers.length === 0) return () => true
+/** Whether a peer is one of these, and an unknown one is not; undefined where the list is empty and any is. */
+function peerCheck(trustedPeers: readonly string[]): PeerCheck {
+  if (trustedPeers.length === 0) return undefined
   const trie = cidrTrie(trustedPeers.map((block) => [block, true] as const))
   return (peer) => peer !== undefined && trie.find(peer.address) === true
 }

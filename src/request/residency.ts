@@ -18,6 +18,10 @@ const UNSAID: Residency = {}
 /** No list of jurisdictions is longer than the list of countries; what is longer was not written in earnest. */
 const ITEMS_MAX = 256
 
+/** Texts of a source whose meaning is remembered, and how long they may be. */
+const KNOWN_MAX = 256
+const KNOWN_CHARS_MAX = 64
+
 /**
  * The reader of residency. Envoy's attribute, a header that clients can't set because Envoy strips it before any route
  * is chosen, names a class; further sources name classes or jurisdictions. Every source that says something narrows the
@@ -62,9 +66,13 @@ function narrower(
   const kept = allow === undefined || source.value !== undefined ? undefined : new Set(allow)
   const read: FactReader | undefined = factReader({ source: kept ? open : source, isTrustedPeer }, 'residency')
   if (read === undefined) return undefined
+  /** What a text allows: there are as many texts as there are classes, and each request has one. */
+  const known = new Map<string, readonly string[]>()
   return (reading) => {
     const raw = read(reading)
     if (raw === undefined || raw === null) return undefined
+    const before = typeof raw === 'string' ? known.get(raw) : undefined
+    if (before !== undefined) return before
     const items = itemsOf(raw)
     if (items === undefined) {
       reading.problem('request/bad-value', 'residency')
@@ -75,7 +83,9 @@ function narrower(
       if (kept?.has(item) === false) continue
       for (const one of listed.get(item) ?? [item]) jurisdictions.add(one)
     }
-    return [...jurisdictions]
+    const allowed = [...jurisdictions]
+    if (typeof raw === 'string' && raw.length <= KNOWN_CHARS_MAX && known.size < KNOWN_MAX) known.set(raw, allowed)
+    return allowed
   }
 }
 

@@ -11,6 +11,7 @@ import type { Facts } from '../model/facts.ts'
 import { HEADERS } from '../model/headers.ts'
 import { type EpochMs, siteOf } from '../model/names.ts'
 import type { RequestView } from '../model/request-view.ts'
+import type { FactProblem } from '../request/fact-problems.ts'
 import type { ReadFacts } from '../request/facts.ts'
 import { issueHop } from '../request/hop.ts'
 import { issueSession } from '../request/session-token.ts'
@@ -188,33 +189,62 @@ const concluder = (parts: JudgeParts): Conclude => {
 export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Asked) => Judged) => {
   const { clock, current, readFacts, metrics, room } = parts
   const draw = seeds()
+  const nameIt = decisionIds()
   const conclude = concluder(parts)
-  const roomLeft = createRoomLeft(parts.tally)
+  const hold = room === undefined ? undefined : holder(parts, room, conclude)
   return (view, asked) => {
-    if (current().data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
+    const snapshot = current()
+    if (snapshot.data.documentsVersion === 0) throw new NotReady('no documents have been accepted yet')
     const now = clock.now()
     const seed = draw()
-    const { facts: read, problems } = readFacts()(view, now, { seed, requestId: seed })
-    // A job whose needs can't be read might be sent where it must not run.
-    const facts = problems?.some((problem) => problem.code === 'request/bad-needs')
-      ? { ...read, malformed: 'needs' }
-      : read
-    for (const problem of problems ?? []) metrics.add('hubward_facts_problems_total', 1, problem.code)
-    const id = decisionId(now, seed)
-    const snapshot = current()
-    const sent = (known: Facts, decided: Decision, seen: EngineSnapshot, at: EpochMs, heldMs?: number): Judged => {
-      const decision = conclude(known, decided, seen, at, heldMs === undefined ? SENT : { ...SENT, heldMs })
+    const canWait = hold !== undefined && asked?.canWait === true
+    const { facts, problems } = readFacts()(view, now, { seed, requestId: seed, canWait })
+    const id = nameIt(now, seed)
+    const known = problems === undefined ? facts : troubled(metrics, facts, problems)
+    const decided = engineSays(parts, known, snapshot, now, id)
+    if (decided.action === 'queue' && hold !== undefined)
+      return hold({ view, facts: known, id, now, bytes: asked?.bytes ?? 0 }, decided, snapshot)
+    const decision = conclude(known, decided, snapshot, now, SENT)
+    return { decision, extras: extrasOf(parts, view, known, decision, now) }
+  }
+}
+
+/** Counts what was wrong with a request. A job whose needs can't be read might be sent where it must not run. */
+const troubled = (metrics: Metrics, facts: Facts, problems: readonly FactProblem[]): Facts => {
+  for (const problem of problems) metrics.add('hubward_facts_problems_total', 1, problem.code)
+  return problems.some((problem) => problem.code === 'request/bad-needs') ? { ...facts, malformed: 'needs' } : facts
+}
+
+/** A request that could be held. */
+interface Holdable {
+  readonly view: RequestView
+  readonly facts: Facts
+  readonly id: string
+  readonly now: EpochMs
+  readonly bytes: number
+}
+
+type Queued = Extract<Decision, { readonly action: 'queue' }>
+
+/** Holds requests: each is judged again while it waits, and once more at its end. */
+const holder = (
+  parts: JudgeParts,
+  room: HoldingRoom,
+  conclude: Conclude,
+): ((held: Holdable, decided: Queued, snapshot: EngineSnapshot) => Judged) => {
+  const { clock, current, metrics } = parts
+  const roomLeft = createRoomLeft(parts.tally)
+  return ({ view, facts, id, now, bytes }, decided, snapshot) => {
+    const sent = (known: Facts, decided: Decision, seen: EngineSnapshot, at: EpochMs, asking: Asking): Judged => {
+      const decision = conclude(known, decided, seen, at, asking)
       return { decision, extras: extrasOf(parts, view, known, decision, at) }
     }
-    const offered: Facts = room !== undefined && asked?.canWait === true ? { ...facts, hold: 'offered' } : facts
-    const decided = engineSays(parts, offered, snapshot, now, id)
-    if (decided.action !== 'queue' || room === undefined) return sent(offered, decided, snapshot, now)
     // Whoever waits because nothing is known may leave before the end of it: the alert does not wait with them.
     alertStale(parts, decided, snapshot)
     const ended: Facts = { ...facts, hold: 'ended' }
-    if (!room.hasRoom(asked!.bytes)) {
+    if (!room.hasRoom(bytes)) {
       metrics.add('hubward_holds_total', 1, decided.class, 'full')
-      return sent(ended, engineSays(parts, ended, snapshot, now, id), snapshot, now)
+      return sent(ended, engineSays(parts, ended, snapshot, now, id), snapshot, now, SENT)
     }
     const holdMs = Math.min(decided.holdMsMax, room.limits.msMax)
     const judgedAt = (known: Facts): { decided: Decision; seen: EngineSnapshot; at: EpochMs } => {
@@ -233,19 +263,19 @@ export const createJudge = (parts: JudgeParts): ((view: RequestView, asked?: Ask
             tenant: facts.tenant ?? '',
             deadline: Math.min(facts.deadlineMs ?? Number.POSITIVE_INFINITY, now + holdMs),
             cost: facts.contextTokens ?? COST_UNKNOWN,
-            bytes: asked!.bytes,
+            bytes,
             since: now,
             until: now + holdMs,
             again: () => {
-              const { decided: again, seen, at } = judgedAt(offered)
+              const { decided: again, seen, at } = judgedAt(facts)
               if (again.action !== 'route' && again.action !== 'degrade') return undefined
               const policy = again.policy === null ? undefined : seen.programs.policies.get(again.policy)
               if (again.target !== undefined && roomLeft(seen, policy, again.target) <= 0) return undefined
-              return sent(offered, again, seen, at, at - now)
+              return sent(facts, again, seen, at, { ...SENT, heldMs: at - now })
             },
             last: () => {
               const { decided: last, seen, at } = judgedAt(ended)
-              return sent(ended, last, seen, at, at - now)
+              return sent(ended, last, seen, at, { ...SENT, heldMs: at - now })
             },
             done,
           }),
@@ -261,6 +291,19 @@ const WAY_MS = 1_000
 
 /** The id of a decision: when it was made and 64 random bits. */
 export const decisionId = (now: EpochMs, seed: string): string => `${now.toString(36)}-${seed}`
+
+/** Ids of decisions, of which many are made in one millisecond: its text is made once. */
+const decisionIds = (): typeof decisionId => {
+  let at: EpochMs = -1
+  let written = ''
+  return (now, seed) => {
+    if (now !== at) {
+      at = now
+      written = `${now.toString(36)}-`
+    }
+    return written + seed
+  }
+}
 
 const NO_EXTRAS: AnswerExtras = {}
 

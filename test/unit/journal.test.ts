@@ -67,6 +67,7 @@ const setUp = (test: Test, over: Partial<JournalOptions<Decision>> = {}) => {
   const clock = manualClock(T0)
   const journal = openJournal<Decision>({
     dir,
+    movedPerSecond: 1_000_000,
     share: 0,
     fileBytesMax: 1_048_576,
     filesMax: { changes: 100, decisions: 10 },
@@ -118,6 +119,25 @@ t.test(
     )
   },
 )
+
+t.test('while all traffic is moved the first of each second are written, and refusals whatever comes', async (t) => {
+  const { dir, journal } = setUp(t, { share: 0, movedPerSecond: 10 })
+  const at = (id: string, ms: number, of: Partial<Decision> = {}): Decision =>
+    ({ ...decision(id, 'fallback'), at: ms, ...of }) as Decision
+  for (let i = 0; i < 100; i++) send(journal, at(`first-${i}`, 1_000 + i))
+  for (let i = 0; i < 100; i++) send(journal, at(`other-${i}`, 1_200 + i, { class: 'embeddings' }))
+  for (let i = 0; i < 5; i++) send(journal, at(`next-${i}`, 2_000 + i))
+  for (let i = 0; i < 100; i++)
+    send(journal, at(`deny-${i}`, 2_100 + i, { action: 'deny', status: 503, reason: 'no-capacity' } as never))
+  for (let i = 0; i < 3_000; i++) send(journal, at(`any-${i}`, 3_000, { class: `class-${i}` }))
+  await journal.close()
+  const found = await lines(dir)
+  const of = (name: string) =>
+    decisions(found).filter((line) => line.kind === 'decision' && line.decision.id.startsWith(name)).length
+  t.same([of('first'), of('other'), of('next'), of('deny')], [10, 10, 5, 100])
+  t.equal(of('any'), 1_000, 'classes beyond any number are not told apart')
+  t.equal(decisions(found).length + leftOut(found), 3_305, 'and what was left out is counted')
+})
 
 t.test('the share is a function of the request id, so another run keeps the same requests', async (t) => {
   const kept = async () => {

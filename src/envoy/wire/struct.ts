@@ -166,7 +166,7 @@ const readValue = (reader: Reader): Json => {
         value = reader.double()
         break
       case 0x1a:
-        value = reader.utf8()
+        value = reader.ownText(Number.POSITIVE_INFINITY)
         break
       case 0x20:
         value = reader.bool()
