@@ -32,6 +32,7 @@ t.test('a folder of documents is all that has to be said, and everything else ha
     admin: { host: '127.0.0.1', port: 9470 },
     logLevel: 'info',
     sidecars: 1,
+    processes: 1,
     hops: false,
     transport: 'grpc-js',
     drainMs: 30_000,
