@@ -34,7 +34,7 @@ import { openMeasure } from './sidecar/measure.ts'
 import { observe } from './sidecar/observe.ts'
 import { openJobs } from './sidecar/open-jobs.ts'
 import { openRoom } from './sidecar/open-room.ts'
-import { openProcesses, shareOfHold } from './sidecar/processes/processes.ts'
+import { movedShare, openProcesses, shareOfHold } from './sidecar/processes/processes.ts'
 import { readinessPage } from './sidecar/readiness-view.ts'
 import { createReading } from './sidecar/reading.ts'
 import { recorder } from './sidecar/record.ts'
@@ -106,6 +106,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const recordKey = randomBytes(32)
   const journal = openJournal<Made>({
     ...config.journal,
+    movedPerSecond: movedShare(config),
     clock,
     instance: config.instance,
     version,

@@ -123,7 +123,7 @@ t.test('three processes behind one cluster', async (t) => {
     t.equal(await sumOf('hubward_dispatches_total', 'ams/h100'), ams)
     t.equal(await sumOf('hubward_request_seconds_count'), await sumOf('hubward_messages_total'))
     await until('the ends of all requests', async () => (await sumOf('hubward_access_log_entries_total')) >= total)
-    t.equal(await sumOf('hubward_access_log_entries_total', 'joined'), total, await page('/metrics').then(joinLines))
+    t.equal(await sumOf('hubward_access_log_entries_total', 'joined'), total, joinLines(await page('/metrics')))
     await until('the records', async () => (await recordsOf(folder, 'summarisation')).length === total)
     const records = await recordsOf(folder, 'summarisation')
     t.equal(new Set(records.map(({ decision }) => decision.id)).size, total)

@@ -85,6 +85,7 @@ export async function createPath(begin: Begin, { channel, log, state }: PathPart
   const { tally } = shared
   const journal = createHandedJournal({
     share: config.journal.share,
+    movedPerSecond: config.journal.movedPerSecond,
     isJob: (name) => isJobClass(name, store.current.programs.classes.get(name)?.doc),
     chance: (requestId) => shareOf(requestId, 'journal'),
     record: recorder(config.journal.hide, Buffer.from(begin.recordKey, 'base64')),

@@ -1,4 +1,4 @@
-import { keptBy } from '../../journal/sampling.ts'
+import { keptBy, MovedLimit } from '../../journal/sampling.ts'
 import { Slots } from '../../metrics/slots.ts'
 import type { Decision } from '../../model/decision.ts'
 import type { DecisionRecord } from '../../model/record.ts'
@@ -7,6 +7,8 @@ import type { Made } from '../judge.ts'
 /** What the journal of a decider is made of. */
 export interface HandedJournalParts {
   readonly share: number
+  /** This process's part of them. */
+  readonly movedPerSecond: number
   readonly isJob: (className: string) => boolean
   readonly chance: (requestId: string) => number
   readonly record: (made: Made, sampledBy: DecisionRecord['sampledBy']) => DecisionRecord
@@ -41,12 +43,13 @@ export function createHandedJournal(parts: HandedJournalParts): HandedJournal {
   const { share, isJob, chance, record, bug } = parts
   const known = (label: string) => (label === 'class' ? parts.classNames() : undefined)
   let leftOut = new Slots(['class', 'action', 'reason'], known, 5_000)
+  const moved = new MovedLimit(parts.movedPerSecond)
   let waiting: { readonly made: Made; readonly sampledBy: DecisionRecord['sampledBy'] }[] = []
   let dropped = 0
   return {
     wants: (decision, requestId) => {
       const by = keptBy(decision, isJob(decision.class))
-      if (by !== undefined) return by
+      if (by === 'job' || (by === 'not-first-choice' && moved.takes(decision))) return by
       if (share > 0 && chance(requestId) < share) return 'share'
       leftOut.add(1, decision.class, decision.action, decision.reason)
       return undefined

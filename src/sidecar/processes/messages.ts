@@ -11,7 +11,7 @@ import type { Counts } from './shared-tally.ts'
 export type DeciderConfig = Pick<
   Config,
   'instance' | 'logLevel' | 'listeners' | 'transport' | 'hold' | 'geo' | 'sidecars' | 'fractionalVersion' | 'drainMs'
-> & { readonly journal: Pick<Config['journal'], 'share' | 'hide'> }
+> & { readonly journal: Pick<Config['journal'], 'share' | 'movedPerSecond' | 'hide'> }
 
 /** Keys as they travel, the one that signs first. */
 export type WrittenKeys = readonly (readonly [id: string, secret: string])[]

@@ -72,6 +72,10 @@ export const shareOfHold = (hold: Config['hold'], processes: number, index: numb
   return { ...hold, countMax: share(hold.countMax), bytesMax: share(hold.bytesMax) }
 }
 
+/** How many moved decisions of one kind each process keeps in a second: all together as many as are configured. */
+export const movedShare = ({ journal, processes }: Pick<Config, 'journal' | 'processes'>): number =>
+  Math.ceil(journal.movedPerSecond / processes)
+
 interface Known {
   readonly process: DeciderProcess
   addresses: readonly string[]
@@ -203,7 +207,11 @@ const deciderConfig = (config: Config, index: number): DeciderConfig => {
     ...{ instance, logLevel, transport, geo, sidecars, fractionalVersion, drainMs },
     listeners: listenersOf(listeners, index),
     hold: shareOfHold(hold, config.processes, index),
-    journal: { share: journal.share, hide: journal.hide },
+    journal: {
+      share: journal.share,
+      movedPerSecond: movedShare(config),
+      hide: journal.hide,
+    },
   }
 }
 
