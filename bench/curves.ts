@@ -7,6 +7,7 @@ import { decide } from '../src/engine/decide.ts'
 import type { Facts } from '../src/model/facts.ts'
 import { processingRequest, requestHeaders } from './messages.ts'
 import { openPath, PATH_DEFAULT, type Path, type PathOptions } from './path.ts'
+import { table } from './table.ts'
 
 /*
  * What a request costs as its world grows: recorded messages through the handler that both transports call, the sizes of
@@ -42,33 +43,36 @@ const CURVES: Readonly<Record<string, readonly Point[]>> = {
 }
 
 /** What a CPU's count of nanoseconds, or the heap's of bytes, has grown by over a run, by request. */
-type Meter = (run: () => Promise<void> | void) => Promise<number>
+type Meter = (run: (count: number) => Promise<void> | void, count: number) => Promise<number>
 
-const REQUESTS = 2_000
-const ROUNDS = 7
+const ROUNDS = 5
+/** A round of the costliest worlds is shorter. */
+const REQUESTS_MAX = 2_000
+const ROUND_MS = 60
 /** The journal builds its records in turns of the event loop; here they come as often as at a few thousand a second. */
 const BATCH = 200
-const WARM = 12_000
+const WARM_MAX = 10_000
+const WARM_MS = 1_000
 
-const cpu: Meter = async (run) => {
+const cpu: Meter = async (run, count) => {
   const before = process.cpuUsage()
-  await run()
+  await run(count)
   const { user, system } = process.cpuUsage(before)
-  return ((user + system) * 1_000) / REQUESTS
+  return ((user + system) * 1_000) / count
 }
 
 /** Collections would take away what is counted; where one has happened the round does not count. */
 const heap = (): Meter => {
   const observer = new PerformanceObserver(() => {})
   observer.observe({ entryTypes: ['gc'] })
-  return async (run) => {
+  return async (run, count) => {
     globalThis.gc?.()
     await new Promise((resolve) => setImmediate(resolve))
     observer.takeRecords()
     const before = process.memoryUsage().heapUsed
-    await run()
+    await run(count)
     const grown = process.memoryUsage().heapUsed - before
-    return observer.takeRecords().length > 0 ? Number.NaN : grown / REQUESTS
+    return observer.takeRecords().length > 0 ? Number.NaN : grown / count
   }
 }
 
@@ -110,14 +114,22 @@ const measured = async (curve: string, meter: Meter): Promise<readonly (readonly
     const path = openPath({ ...PATH_DEFAULT, folder: join(folder, String(index)), ...options })
     return { size, path, messages, request: [], decide: [] }
   })
+  const counts = new Map<World, number>()
   for (const world of worlds) {
-    await requests(world, WARM)
-    decisions(world, WARM)
+    const begun = performance.now()
+    let done = 0
+    for (; done < WARM_MAX && performance.now() - begun < WARM_MS; done += BATCH) {
+      await requests(world, BATCH)
+      decisions(world, BATCH)
+    }
+    const each = (performance.now() - begun) / done
+    counts.set(world, Math.min(REQUESTS_MAX, Math.max(BATCH, Math.ceil(ROUND_MS / each))))
   }
   for (let round = 0; round < ROUNDS; round++) {
     for (const world of worlds) {
-      world.request.push(await meter(() => requests(world, REQUESTS)))
-      world.decide.push(await meter(() => decisions(world, REQUESTS)))
+      const count = counts.get(world)!
+      world.request.push(await meter((many) => requests(world, many), count))
+      world.decide.push(await meter((many) => decisions(world, many), count))
     }
   }
   for (const { path } of worlds) await path.close()
@@ -145,17 +157,20 @@ export const benchCurves = (names: readonly string[] = Object.keys(CURVES)): rea
     }))
   })
 
+/** The curves as a table. */
+export const curvesText = (rows: readonly CurveRow[]): string =>
+  `Recorded ext_proc messages through the handler that both transports call, the sizes of a curve taking turns in one process: CPU with everything that a request sets off (counters, journal, collections), and bytes allocated; of both the part of \`decide\`. Where a row says nothing else: ${PATH_DEFAULT.sites} sites, ${PATH_DEFAULT.policies} policies, no flags, 13 headers, ${PATH_DEFAULT.share * 100} % in the journal.
+
+${table(
+  ['what grows', 'to', 'CPU us', 'of it decide', 'bytes', 'of them decide'],
+  rows.map((row) => [
+    ...[row.curve, row.size, (row.ns / 1_000).toFixed(1), (row.decideNs / 1_000).toFixed(1)],
+    ...[row.bytes, row.decideBytes].map((bytes) => number(Math.round(bytes))),
+  ]),
+)}`
+
 if (import.meta.main) {
   const [curve, what] = process.argv.slice(2)
   if (what !== undefined) console.log(JSON.stringify(await measured(curve!, what === 'ns' ? cpu : heap())))
-  else {
-    for (const row of benchCurves(curve === undefined ? undefined : [curve]))
-      console.log(
-        row.curve.padEnd(34),
-        row.size.padStart(7),
-        ...[row.ns, row.bytes, row.decideNs, row.decideBytes].map((value) =>
-          String(Math.round(value ?? Number.NaN)).padStart(9),
-        ),
-      )
-  }
+  else console.log(curvesText(benchCurves(curve === undefined ? undefined : [curve])))
 }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { type AccessLogRow, benchAccessLog } from './access-log.ts'
+import { benchCurves, curvesText } from './curves.ts'
 import type { EngineRow } from './engine.ts'
 import type { FlagRow } from './flags.ts'
 import type { MeasureRow } from './measure.ts'
@@ -121,6 +122,7 @@ const SECTIONS: Readonly<Record<string, { readonly title: string; readonly make:
   rollouts: { title: 'The judge of rollouts', make: rollouts },
   'access-log': { title: "Envoy's access log", make: accessLog },
   'round-trip': { title: 'The gRPC round trip', make: roundTrip },
+  curves: { title: 'What a request costs as its world grows', make: () => curvesText(benchCurves()) },
   'through-envoy': { title: 'Through a real Envoy', make: throughEnvoy },
 }
 
