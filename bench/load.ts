@@ -7,6 +7,8 @@ import { childEnvironment } from '../test/helpers/running-envoy.ts'
 /** What a run of bench/go-load came to; times in milliseconds, from when each request was due. */
 export interface Loaded {
   readonly requests: number
+  /** When the first was due, in milliseconds since 1970. */
+  readonly startMs: number
   readonly wallMs: number
   readonly cpuMs: number
   readonly perSecond: number

@@ -12,7 +12,7 @@ export interface SecondRow {
 }
 
 /** Twenty signals of every site: of model servers, of accelerators, and of the plant, four of them by coolant loop. */
-const SIGNALS = [
+export const SIGNALS = [
   ['queue.depth', 20],
   ['queue.running', 12],
   ['kv.used_ratio', 0.4],

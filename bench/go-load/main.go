@@ -53,7 +53,9 @@ type options struct {
 const marksMax = 32
 
 type result struct {
-	Requests int            `json:"requests"`
+	Requests int `json:"requests"`
+	// When the first request was due, in milliseconds since 1970.
+	StartMs  float64        `json:"startMs"`
 	WallMs   float64        `json:"wallMs"`
 	CPUMs    float64        `json:"cpuMs"`
 	PerS     float64        `json:"perSecond"`
@@ -208,7 +210,7 @@ func (o *options) work(next *atomic.Int64, begun func() time.Time, ready *sync.W
 	return all
 }
 
-func (o *options) run() ([]ended, time.Duration) {
+func (o *options) run() ([]ended, time.Time, time.Duration) {
 	var next atomic.Int64
 	var ready, done sync.WaitGroup
 	gate := make(chan struct{})
@@ -226,7 +228,7 @@ func (o *options) run() ([]ended, time.Duration) {
 	start = time.Now()
 	close(gate)
 	done.Wait()
-	return slices.Concat(parts...), time.Since(start)
+	return slices.Concat(parts...), start, time.Since(start)
 }
 
 func summary(all []ended, wall time.Duration) result {
@@ -300,12 +302,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "either -rate and -seconds, or -requests")
 		os.Exit(2)
 	}
-	all, wall := o.run()
+	all, start, wall := o.run()
 	if o.trace != "" {
 		if err := writeTrace(o.trace, all); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
-	json.NewEncoder(os.Stdout).Encode(summary(all, wall))
+	told := summary(all, wall)
+	told.StartMs = float64(start.UnixMicro()) / 1e3
+	json.NewEncoder(os.Stdout).Encode(told)
 }
