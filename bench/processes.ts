@@ -33,7 +33,7 @@ import { table } from './table.ts'
 
 const FILE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
 const TITLE = 'Several processes'
-const COUNTS = [1, 2, 3, 4] as const
+const COUNTS = (process.env.COUNTS ?? '1,2,3,4').split(',').map(Number)
 const PATH = '/v1/summaries'
 
 interface Hubward {
@@ -63,6 +63,7 @@ const startHubward = async (folder: string, documents: string, processes: number
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   await until('hubward', () => out.includes('\n') || child.exitCode !== null, 60_000)
   if (child.exitCode !== null) throw new Error(err)
+  await until('all processes', () => err.split('"decider":').length === processes)
   const others = [...err.matchAll(/"decider":(\d+)/g)].map(([, pid]) => Number(pid))
   return {
     sockets: Array.from({ length: processes }, (_, index) => processSocket(socket, index)),
@@ -154,11 +155,14 @@ const throughEnvoy = (processes: number, seconds: number): Promise<Row> =>
     )
     try {
       const port = await envoy.port()
-      await until('a decision', async () => (await ask(port, '/v1/chat/completions')).headers['x-hubward-site'] !== undefined)
+      await until(
+        'a decision',
+        async () => (await ask(port, '/v1/chat/completions')).headers['x-hubward-site'] !== undefined,
+      )
       const asked = { port, connections: 64, mark: 'x-hubward-site' }
-      await runLoad({ ...asked, seconds: 4 })
+      await runLoad({ ...asked, requests: 20_000 })
       const before = hubward.cpuUs()
-      const result = await runLoad({ ...asked, seconds })
+      const result = await runLoad({ ...asked, requests: 8_000 * seconds })
       const { requests, wallMs, cpuMs, bad, byMark } = result
       const failed = bad + (byMark[''] ?? 0)
       return measured(

@@ -6,6 +6,8 @@ import { type AccessLogRow, benchAccessLog } from './access-log.ts'
 import { benchCurves, curvesText } from './curves.ts'
 import type { EngineRow } from './engine.ts'
 import type { FlagRow } from './flags.ts'
+import { benchLife, lifeText } from './life.ts'
+import { goProgram } from './load.ts'
 import type { MeasureRow } from './measure.ts'
 import { type RolloutRow, rolloutTable } from './rollouts.ts'
 import { benchRoundTrip } from './round-trip.ts'
@@ -109,10 +111,14 @@ const roundTrip = async (): Promise<string> => {
   return `One ext_proc stream from a gRPC client in Node to hubward's request path, two processes on a unix socket: p50 ${trip.p50Us.toFixed(0)} us, p99 ${trip.p99Us.toFixed(0)} us.`
 }
 
+const NO_GO = 'Not run: peer and load are programs in Go, and there was none on the machine.'
+
 const throughEnvoy = async (): Promise<string> => {
-  const { rows, notRun } = await benchThroughEnvoy()
-  return rows.length === 0 ? `Not run: ${notRun.join('; ')}.` : throughEnvoyText(rows)
+  const rows = await benchThroughEnvoy()
+  return rows === undefined ? NO_GO : throughEnvoyText(rows)
 }
+
+const life = async (): Promise<string> => (goProgram('go-load') === undefined ? NO_GO : lifeText(await benchLife()))
 
 /** Every section, in the order of the page. To add one, add a row. */
 const SECTIONS: Readonly<Record<string, { readonly title: string; readonly make: () => string | Promise<string> }>> = {
@@ -124,6 +130,7 @@ const SECTIONS: Readonly<Record<string, { readonly title: string; readonly make:
   'round-trip': { title: 'The gRPC round trip', make: roundTrip },
   curves: { title: 'What a request costs as its world grows', make: () => curvesText(benchCurves()) },
   'through-envoy': { title: 'Through a real Envoy', make: throughEnvoy },
+  life: { title: 'While the world changes', make: life },
 }
 
 const wanted = process.argv.slice(2)

@@ -50,14 +50,12 @@ export const LOADS: readonly LoadKind[] = [
 const WARM = { connections: 32, requests: 8_000 } as const
 const ENVOY_SAYS = 'ext_proc.*(failure_mode_allowed|message_timeouts|streams_failed)$'
 
-/** Sends the same traffic through Envoy with each peer in turn, several rounds, and gives the medians. */
-export const benchThroughEnvoy = async (
-  rounds = 3,
-): Promise<{ readonly rows: readonly PeerRow[]; readonly notRun: readonly string[] }> => {
+/** Sends the same traffic through Envoy with each peer in turn, several rounds, and gives the medians; undefined without Go. */
+export const benchThroughEnvoy = async (rounds = 3): Promise<readonly PeerRow[] | undefined> => {
   const go = goPeer()
-  if (go === undefined) return { rows: [], notRun: ['all of it: peer and load are programs in Go, and there is none'] }
+  if (go === undefined) return undefined
   const peers = [ALONE, LUA, go, hubwardPeer('hubward, grpc-js', 'grpc-js'), hubwardPeer('hubward, own', 'own')]
-  return { rows: await inTurns(peers, rounds), notRun: [] }
+  return await inTurns(peers, rounds)
 }
 
 /** Every peer in turn, several rounds; the medians. */
