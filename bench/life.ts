@@ -177,8 +177,7 @@ export const benchLife = async (rounds = 3): Promise<Life> => {
 /** All of it as text of the page. */
 export const lifeText = (life: Life): string => {
   const { rows, calm, stormy, requests, failedOpen, timeouts, streamsFailed, unmarked } = life
-  return
-  ;`\`hubward serve\` with its own transport, a real Envoy as \`hubward envoy\` configures it, four sites that are processes, ${RATE} requests a second that come whatever has become of the others. Sites are asked every ${ASKED.intervalMs} ms by probe, metrics and Envoy's admin port, an answer may take ${ASKED.timeoutMs} ms, and Envoy's own health check has its default of a second. A site that comes back waits ${RETURN_MS} ms by its policy before it is used; that is part of the time. A change is one file that takes the place of another: ${CHANGES} times 213 documents, then ${CHANGES} times 1,001 flags. Milliseconds, by clients except where hubward's journal is what knows; hurt is who got no answer, or one after more than half a second.
+  return `\`hubward serve\` with its own transport, a real Envoy as \`hubward envoy\` configures it, four sites that are processes, ${RATE} requests a second that come whatever has become of the others. Sites are asked every ${ASKED.intervalMs} ms by probe, metrics and Envoy's admin port, an answer may take ${ASKED.timeoutMs} ms, and Envoy's own health check has its default of a second. A site that comes back waits ${RETURN_MS} ms by its policy before it is used; that is part of the time. A change is one file that takes the place of another: ${CHANGES} times 213 documents, then ${CHANGES} times 1,001 flags. Milliseconds, by clients except where hubward's journal is what knows; hurt is who got no answer, or one after more than half a second.
 
 ${table(
   ['what', 'rounds', 'median', 'worst'],
