@@ -1,4 +1,4 @@
-import { murmur3 } from './murmur3.ts'
+import { murmur3Pair } from './murmur3.ts'
 
 /** The second hash's seed: 2^32 divided by the golden ratio, any odd constant would do. */
 const SECOND_SEED = 0x9e3779b9
@@ -11,8 +11,5 @@ const SECOND_SEED = 0x9e3779b9
  * shareOf('00f067aa0ba902b7', 'return ams/h100') < 0.25 holds for one seed in four.
  */
 export function shareOf(seed: string, purpose: string): number {
-  const text = `${seed}\n${purpose}`
-  const high = murmur3(text)
-  const low = murmur3(text, SECOND_SEED) >>> 11
-  return (high * 0x200000 + low) / 0x20000000000000
+  return murmur3Pair(`${seed}\n${purpose}`, 0, SECOND_SEED) / 0x20000000000000
 }

@@ -37,6 +37,17 @@ t.test('murmur3 hashes UTF-8, not UTF-16', async (t) => {
   }
 })
 
+t.test('a share is made of two hashes of murmur3, whatever the text', async (t) => {
+  for (let length = 0; length < 40; length++) {
+    for (const letter of ['a', 'ü', '🚀']) {
+      const [seed, purpose] = [letter.repeat(length), `return ${'x'.repeat(length % 5)}`]
+      const text = `${seed}\n${purpose}`
+      const share = (murmur3(text) * 2 ** 21 + (murmur3(text, 0x9e3779b9) >>> 11)) / 2 ** 53
+      t.equal(shareOf(seed, purpose), share, JSON.stringify(text))
+    }
+  }
+})
+
 t.test('murmur3 of ASCII text is the hash of its bytes at every length', async (t) => {
   for (let length = 0; length < 70; length++) {
     const text = Array.from({ length }, (_, i) => String.fromCharCode((i * 37 + length) & 0x7f)).join('')
