@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { checkAnswer, processingAnswer } from '../../src/envoy/answer.ts'
+import { checkAnswer, decisionHeaders, processingAnswer } from '../../src/envoy/answer.ts'
 import { END, type Handlers, type StreamState } from '../../src/envoy/handlers.ts'
+import { ReadyAnswers } from '../../src/envoy/ready-answers.ts'
 import { rewriteModel } from '../../src/envoy/rewrite-model.ts'
 import { SELF_WARM_CHECK, SELF_WARM_STREAMS } from '../../src/envoy/self-warm-messages.ts'
 import { handlersOf } from '../../src/envoy/serving.ts'
+import { encodeCheckResponse } from '../../src/envoy/wire/ext-authz-response.ts'
+import { encodeProcessingResponse } from '../../src/envoy/wire/ext-proc-response.ts'
 import type { Decision, DecisionCommon, Outcome } from '../../src/model/decision.ts'
 import type { RequestView } from '../../src/model/request-view.ts'
 import { decisionOf, scriptedJudge, toSite } from '../helpers/scripted-judge.ts'
@@ -296,3 +299,71 @@ t.test('a rewritten body differs from the old one in its model only', async (t) 
 })
 
 sessionMovesCases(t)
+
+t.test('answers made ahead are those that encoding gives, for every decision and both protocols', async (t) => {
+  const ids = ['mfz1k2ab-0011223344556677', 'mfz1k2ac-8899aabbccddeeff', 'short']
+  const base = toSite('a')
+  const decisions = ['ams/h100', 'fra/h100', undefined].flatMap((target) =>
+    (['first-choice', 'fallback', 'no-policy'] as const).flatMap((reason) =>
+      ['chat-default@3', null].flatMap((policy) =>
+        [null, 'treatment' as const].flatMap((arm) => [
+          {
+            ...base,
+            action: 'route',
+            target,
+            cluster: target === undefined ? undefined : `c-${target}`,
+            reason,
+            policy,
+            arm,
+          },
+          ...(target === undefined
+            ? []
+            : [
+                {
+                  ...base,
+                  action: 'degrade',
+                  target,
+                  cluster: 'c',
+                  model: 'small',
+                  rewriteBody: false,
+                  reason,
+                  policy,
+                  arm,
+                },
+              ]),
+          { ...base, action: 'route', target, cluster: 'c', reason, policy, arm, movedFrom: 'lon/h100' },
+          { ...base, action: 'route', target, cluster: 'c', reason, policy, arm, reservation: 'r-1' },
+        ]),
+      ),
+    ),
+  ) as unknown as Decision[]
+  let answers = 0
+  // Twice: the second time every answer is there.
+  for (const id of [...ids, ...ids]) {
+    for (const one of decisions) {
+      const decision = { ...one, id }
+      const set = decisionHeaders(decision)
+      for (const extras of [{}, { session: 'token' }, { hop: 'signed' }] as const) {
+        const all = decisionHeaders(decision, extras)
+        const mutation = { set: all }
+        const expected = encodeProcessingResponse({ kind: 'request_headers', mutation, clearRouteCache: true })
+        if (!processingAnswer(decision, 'request_headers', extras).equals(expected)) t.fail(JSON.stringify(decision))
+        if (!checkAnswer(decision, extras).equals(encodeCheckResponse({ kind: 'ok', set: all })))
+          t.fail(JSON.stringify(set))
+        answers += 2
+      }
+    }
+  }
+  t.equal(answers, ids.length * 2 * decisions.length * 6)
+  t.ok(
+    processingAnswer({ ...decisions[0]!, id: 'é'.repeat(5) }, 'request_headers').includes('é'),
+    'an id that is no ASCII',
+  )
+
+  const kept = new ReadyAnswers((decision) => Buffer.from(`${decision.reason} ${decision.id}`), 10)
+  for (let i = 0; i < 1_000; i++) {
+    const decision = { ...decisions[0]!, policy: `p${i}@1`, id: 'abc' } as Decision
+    if (kept.answer(decision)?.toString() !== 'first-choice abc') t.fail(`p${i}`)
+    if (kept.kept > 10) t.fail('names change for years, and are not all kept')
+  }
+})
