@@ -1,4 +1,4 @@
-import { HeaderMap, readHeader, readHeaders } from './header-map.ts'
+import { HeaderMap, readHeader, readHeaders, readText } from './header-map.ts'
 import { Reader } from './reader.ts'
 import { metadataPlaces, NO_STRUCTS, type StructMap, structsAt } from './struct.ts'
 
@@ -97,16 +97,16 @@ const readHttp = (reader: Reader, request: Draft): void => {
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag) {
       case 0x12:
-        request.method = reader.latin1()
+        request.method = readText(reader, ':method')
         break
       case 0x1a: // headers: an entry of a map lies as a HeaderValue does
         readHeader(reader, request.headers)
         break
       case 0x22:
-        request.path = reader.latin1()
+        request.path = readText(reader, ':path')
         break
       case 0x2a:
-        request.host = reader.latin1()
+        request.host = readText(reader, ':authority')
         break
       case 0x5a: // body
       case 0x62: // raw_body
@@ -134,6 +134,9 @@ const readExtension = (reader: Reader, into: Record<string, string>): void => {
   into[key] = value
 }
 
+/** The longest written address is shorter by far. */
+const ADDRESS_BYTES_MAX = 256
+
 const readAddress = (reader: Reader): string => {
   let address = ''
   reader.message((tag) => {
@@ -141,7 +144,7 @@ const readAddress = (reader: Reader): string => {
     let ip = ''
     let port = 0
     reader.message((inner) => {
-      if (inner === 0x12) ip = reader.latin1()
+      if (inner === 0x12) ip = reader.ownText(ADDRESS_BYTES_MAX)
       else if (inner === 0x18) port = reader.varint()
       else reader.skip(inner)
     })

@@ -96,6 +96,14 @@ const textOf = (name: string, bytes: Buffer, start: number, end: number): string
   return text
 }
 
+/** Reads a text that is the value of this header, though it lies by itself. */
+export const readText = (reader: Reader, name: string): string => {
+  const to = reader.span()
+  const text = textOf(name, reader.bytes, reader.pos, to)
+  reader.pos = to
+  return text
+}
+
 /** Reads a core.v3.HeaderValue, and notes it: raw_value where Envoy sends one, else value. */
 export const readHeader = (reader: Reader, into: HeaderMap): void => {
   const outer = reader.enter()
