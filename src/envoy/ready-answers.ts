@@ -38,6 +38,8 @@ export class ReadyAnswers {
   answer(decision: Decision): Buffer | undefined {
     if (decision.action !== 'route' && decision.action !== 'degrade') return undefined
     if (decision.reservation !== undefined || decision.movedFrom !== undefined) return undefined
+    // Without a model it would be filed where the routes are.
+    if (decision.action === 'degrade' && decision.model === '') return undefined
     const { id } = decision
     const ready = this.#find(decision) ?? this.#make(decision)
     if (ready === undefined || ready.idLength !== id.length) return undefined
