@@ -113,13 +113,13 @@ export function openStreams(
         else if (type === RST_STREAM || type === GOAWAY) {
           ended += 1
           failed += 1
-          if (process.env.DBG && failed < 8)
-            console.log(
-              type,
-              bytes.readUInt32BE(at + 5),
-              bytes.subarray(at, at + 9 + length).toString('hex'),
-              bytes.subarray(at + 9, at + 9 + length).toString(),
-            )
+
+          console.log(
+            type,
+            bytes.readUInt32BE(at + 5),
+            bytes.subarray(at, at + 9 + length).toString('hex'),
+            bytes.subarray(at + 9, at + 9 + length).toString(),
+          )
         } else if (type === SETTINGS && (flags & ACK) === 0) socket.write(frame(SETTINGS!, ACK, 0, Buffer.alloc(0)))
         else if (type === PING && (flags & ACK) === 0)
           socket.write(frame(PING!, ACK, 0, bytes.subarray(at + 9, at + 17)))

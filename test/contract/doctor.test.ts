@@ -297,7 +297,7 @@ t.test('an Envoy as `hubward envoy` writes it lacks nothing but hubward', async 
 
 t.test('the other shapes that `hubward envoy` writes are as sound', async (t) => {
   const hosts = [{ domains: ['eu.example.com'], class: 'eu' }]
-  for (const more of [{ mode: 'ext_authz' }, { residency: { by: 'vhost', hosts } }] as const) {
+  for (const more of [{ mode: 'ext_authz' }, { residency: { by: 'vhost', hosts } }, { processes: 3 }] as const) {
     await withEnvoy(
       broken(() => undefined, more),
       async (envoy) => t.strictSame(await codesOf(envoy), [DOWN]),
@@ -405,6 +405,21 @@ t.test('an old Envoy is found by its version, and a version that tells nothing i
   t.notOk(codes('abc/Clean/RELEASE/BoringSSL').includes('doctor/version'))
 })
 
+t.test('processes of which some do not answer are counted, and none of them is another matter', async (t) => {
+  const codes = (healthy: number, total: number) => {
+    const stats = Object.entries({ healthy, total }).map(([name, value]) => ({
+      name: `cluster.x.membership_${name}`,
+      value,
+    }))
+    const pages = { configDump: { configs: [] }, stats: { stats }, serverInfo: {}, runtime: {} }
+    const found = diagnose(viewOf(pages, 'x'), undefined).filter((one) => /sidecar-down|processes/.test(one.code))
+    return found.map((one) => `${one.code}: ${one.message}`)
+  }
+  t.strictSame(codes(2, 3), ['doctor/processes-missing: 2 of 3 processes of hubward answer'])
+  t.strictSame(codes(3, 3), [])
+  t.match(codes(0, 3), [/^doctor\/sidecar-down/])
+})
+
 t.test('every check of the table has its fault above', async (t) => {
   const live = [
     'doctor/timed-out',
@@ -413,7 +428,14 @@ t.test('every check of the table has its fault above', async (t) => {
     'doctor/route-not-chosen-again',
     'doctor/route-clear-ignored',
   ]
-  const tested = [...Object.keys(faults), ...live, 'doctor/spurious-answers', 'doctor/version', DOWN]
+  const tested = [
+    ...Object.keys(faults),
+    ...live,
+    'doctor/spurious-answers',
+    'doctor/version',
+    DOWN,
+    'doctor/processes-missing',
+  ]
   t.strictSame(CHECKS.map((check) => check.code).sort(), tested.sort())
 })
 

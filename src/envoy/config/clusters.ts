@@ -15,7 +15,7 @@ import type { EnvoyOptions } from './options.ts'
 export const SIDECAR_CLUSTER = 'hubward-sidecar'
 
 /** The name of the cluster of the main process alone, where hubward has several: what came of requests is told to it. */
-const MAIN_CLUSTER = 'hubward-main'
+export const MAIN_CLUSTER = 'hubward-main'
 
 /** Where the access log goes: to the process that measures. */
 export const logCluster = ({ processes }: Pick<EnvoyOptions, 'processes'>): string =>

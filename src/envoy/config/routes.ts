@@ -2,6 +2,7 @@ import type { DocumentSet } from '../../model/documents.ts'
 import { HEADERS } from '../../model/headers.ts'
 import type { ResidencyName } from '../../model/names.ts'
 import { type ClassRule, classRules } from './class-rules.ts'
+import { MAIN_CLUSTER } from './clusters.ts'
 import { type EnvoyObject, seconds, typed } from './envoy-object.ts'
 import type { EnvoyOptions } from './options.ts'
 import { isWithin, pathMatch } from './path-match.ts'
@@ -92,9 +93,25 @@ function bodyVariants(
   ]
 }
 
+// What reserves is decided by the main process. Others hand an ext_proc stream on to it; an ext_authz call they can't,
+// because it is answered at once or not at all.
+const mainDecides = (options: EnvoyOptions): EnvoyObject => ({
+  typed_per_filter_config: {
+    'envoy.filters.http.ext_authz': typed('extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', {
+      check_settings: {
+        grpc_service: {
+          envoy_grpc: { cluster_name: MAIN_CLUSTER, skip_envoy_headers: true },
+          timeout: seconds(options.messageTimeoutMs),
+        },
+      },
+    }),
+  },
+})
+
 function perRoute(options: EnvoyOptions, body: boolean, failClosed: boolean): EnvoyObject {
   // ext_authz has no failure mode by route: there the refusing route alone keeps jobs back.
-  if (options.mode === 'ext_authz' || (!body && !failClosed)) return {}
+  if (options.mode === 'ext_authz') return failClosed && options.processes > 1 ? mainDecides(options) : {}
+  if (!body && !failClosed) return {}
   const overrides = {
     ...(failClosed ? { failure_mode_allow: false } : {}),
     ...(body

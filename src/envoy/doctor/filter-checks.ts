@@ -1,5 +1,6 @@
 import type { Policy } from '../../model/documents.ts'
 import { HEADERS } from '../../model/headers.ts'
+import { MAIN_CLUSTER } from '../config/clusters.ts'
 import type { AccessLogForm, EarlyMutation, ManagerForm, MutationRules } from './admin-forms.ts'
 import { type Check, msOf } from './check.ts'
 import { regexMatches, stringMatches } from './route-match.ts'
@@ -208,7 +209,7 @@ export const FILTER_CHECKS: readonly Check[] = [
     find: (view) =>
       asking(view).flatMap((one) => {
         const logs = logServices(one.manager)
-        const ours = logs.filter((log) => clusterOf(log) === view.sidecarCluster)
+        const ours = logs.filter((log) => [view.sidecarCluster, MAIN_CLUSTER].includes(clusterOf(log) ?? ''))
         if (ours.some((log) => log.typed_config?.additional_request_headers_to_log?.includes(HEADERS.decision)))
           return []
         if (ours.length > 0) return [`the access log of ${where(one)} does not tell which decision a request had`]

@@ -54,6 +54,18 @@ export const STAT_CHECKS: readonly Check[] = [
       return healthy === 0 ? ['hubward does not answer: chat goes to the residency defaults, jobs are refused'] : []
     },
   },
+  {
+    code: 'doctor/processes-missing',
+    severity: 'warning',
+    remedy:
+      'let `hubward envoy --processes` say what `processes` says in its configuration; if it does, its log tells why a process is gone',
+    find: (view) => {
+      const [healthy = 0, all = 0] = ['healthy', 'total'].map((name) =>
+        view.stats.get(`cluster.${view.sidecarCluster}.membership_${name}`),
+      )
+      return healthy > 0 && healthy < all ? [`${healthy} of ${all} processes of hubward answer`] : []
+    },
+  },
   counted(
     'doctor/failed-open',
     'warning',
