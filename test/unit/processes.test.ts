@@ -23,7 +23,9 @@ import { digestOf, partsOf } from '../../src/sidecar/processes/digest.ts'
 import { createEarlyEntries } from '../../src/sidecar/processes/early-entries.ts'
 import { createFeed } from '../../src/sidecar/processes/feed.ts'
 import { type Channel, type FrameName, FrameReader, frameOf, openChannel } from '../../src/sidecar/processes/frames.ts'
+import { createHandedJournal } from '../../src/sidecar/processes/handed-journal.ts'
 import { addCounted, createHandedMetrics } from '../../src/sidecar/processes/handed-metrics.ts'
+import { createHandover } from '../../src/sidecar/processes/handover.ts'
 import { keysOf, writtenKeys } from '../../src/sidecar/processes/messages.ts'
 import { listenersOf, shareOfHold } from '../../src/sidecar/processes/processes.ts'
 import { MainDecides, relayEnd, relaying } from '../../src/sidecar/processes/relay.ts'
@@ -405,6 +407,53 @@ t.test('what is counted elsewhere is added as if it had been counted here', asyn
   }
   t.strictSame(there.take(), { counters: [], histograms: [] }, 'nothing is told twice')
   t.equal(await taken.text(), await here.text())
+})
+
+t.test('a main process that lags is told less, and how much less; counters come later and whole', async (t) => {
+  const ends = kept()
+  const [shared, metrics] = [createSharedTally(1, []), createHandedMetrics()]
+  metrics.know('class', ['chat'])
+  const journal = createHandedJournal({
+    ...{ share: 1, movedPerSecond: 100, isJob: () => false, chance: () => 0, classNames: () => new Set(['chat']) },
+    record: ({ decision }) => ({ kind: 'decision', decision }) as never,
+    bug: (error) => t.fail(String(error)),
+  })
+  const handover = createHandover({
+    ...{ channel: ends.channel, tally: shared, metrics, journal },
+    state: () => ({ active: 1, heldBytes: 0, loopDelayMs: 2 }),
+  })
+  const decide = (id: string) => {
+    const decision = { ...decisionOf({ action: 'deny', status: 503 }), id } as Decision
+    handover.decided({ extra: {} } as unknown as Facts, decision, T0, {
+      reserve: 'declared',
+      dispatch: true,
+      dryRun: false,
+    })
+    journal.keep({ decision } as never, journal.wants(decision, id)!)
+    shared.tally.dispatch('ams/h100')
+    metrics.add('hubward_no_policy_total', 1, 'chat')
+  }
+  const framed = () => Object.fromEntries(ends.frames.splice(0).map(({ name, payload }) => [name, payload]))
+  ends.waiting = 17 * 1_048_576
+  for (const id of ['a', 'b']) decide(id)
+  handover.entries([{ decision: 'a' } as AccessEntry])
+  handover.flush()
+  t.strictSame(framed(), {}, 'nothing is written to a full pipe')
+  ends.waiting = 0
+  decide('c')
+  handover.flush()
+  const { decided: batch, turnedAway, records, counts } = framed()
+  t.strictSame(
+    readBatch(batch!).decided.map(({ decision }) => decision.id),
+    ['c'],
+  )
+  t.strictSame(readBatch(batch!).sent, [['ams/h100', 3]], 'what was sent is never lost')
+  t.equal(JSON.parse(turnedAway!.toString()).length, 1)
+  t.equal(JSON.parse(records!.toString()).decision.id, 'c')
+  t.match(JSON.parse(counts!.toString()), {
+    dropped: { decisions: 2, records: 2, entries: 1 },
+    counted: { counters: [['hubward_no_policy_total', 3, ['chat']]] },
+  })
 })
 
 t.test('what only the main process decides is answered by it, bytes for bytes', (t) => {
