@@ -89,8 +89,10 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
     registry.registerMetric(written as unknown as Metric)
   }
 
+  const add = (name: string, count: number, a?: string, b?: string, c?: string, d?: string): void =>
+    slots.get(name)!.add(count, a, b, c, d)
   const metrics: Metrics = {
-    add: (name, count, ...labels) => slots.get(name)!.add(count, ...(labels as readonly string[])),
+    add: add as Metrics['add'],
     observeMs: (name, ms, ...labels) =>
       histograms
         .get(name)!
@@ -147,7 +149,7 @@ class Histograms {
   }
 
   of(labels: readonly string[]): Histogram {
-    const key = labels.length === 1 ? labels[0]! : labels.join('\n')
+    const key = labels.length > 1 ? labels.join('\n') : (labels[0] ?? '')
     let known = this.#byLabels.get(key)
     if (known === undefined) {
       if (this.#byLabels.size >= SERIES_MAX) return this.of(labels.map(() => OTHER))

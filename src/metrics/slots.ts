@@ -9,6 +9,8 @@ export interface Slot {
 
 type Level = Map<string, Level | Slot>
 
+const NAMES_MAX = 4
+
 /** Which values a label may have; undefined: any, up to the limit of series. */
 export type KnownValues = (label: string) => ReadonlySet<string> | undefined
 
@@ -23,24 +25,26 @@ export class Slots {
   #root: Level = new Map()
   #slots: Slot[] = []
 
+  /** At most four names. */
   constructor(names: readonly string[], known: KnownValues, max = 20_000) {
+    if (names.length > NAMES_MAX) throw new Error(`a counter has at most ${NAMES_MAX} labels: ${names.join(', ')}`)
     this.#names = names
     this.#known = known
     this.#max = max
   }
 
-  /** Adds to the number with these labels; one value for each name. */
-  add(count: number, ...labels: readonly string[]): void {
-    let level: Level | Slot | undefined = this.#root
-    for (let index = 0; index < labels.length; index++) {
-      level = (level as Level).get(labels[index]!)
-      if (level === undefined) {
-        this.#make(labels).value += count
-        return
-      }
-    }
-    if (level instanceof Map) this.#make(labels).value += count
-    else level.value += count
+  /**
+   * Adds to the number with these labels; one value for each name. They are not gathered into a list, which would be made
+   * anew for each number of each request.
+   */
+  add(count: number, a = '', b = '', c = '', d = ''): void {
+    const { length } = this.#names
+    let found: Level | Slot | undefined = this.#root.get(a)
+    if (length > 1) found = (found as Level | undefined)?.get(b)
+    if (length > 2) found = (found as Level | undefined)?.get(c)
+    if (length > 3) found = (found as Level | undefined)?.get(d)
+    const slot = (found as Slot | undefined) ?? this.#make([a, b, c, d].slice(0, length))
+    slot.value += count
   }
 
   /** The number with these labels; 0 where nothing was counted. */

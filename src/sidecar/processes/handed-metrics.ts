@@ -30,7 +30,7 @@ export function createHandedMetrics(): HandedMetrics {
   }
   const histogramOf = (name: MetricName, labels: readonly string[]): Histogram => {
     const all = histograms.get(name)!
-    const key = labels.length === 1 ? labels[0]! : labels.join('\n')
+    const key = labels.length > 1 ? labels.join('\n') : (labels[0] ?? '')
     let found = all.get(key)
     if (found === undefined) {
       const row = METRICS[name]
@@ -39,8 +39,10 @@ export function createHandedMetrics(): HandedMetrics {
     }
     return found.of
   }
+  const add = (name: string, count: number, a?: string, b?: string, c?: string, d?: string): void =>
+    slots.get(name)!.add(count, a, b, c, d)
   return {
-    add: (name, count, ...labels) => slots.get(name)!.add(count, ...(labels as readonly string[])),
+    add: add as Metrics['add'],
     observeMs: (name, ms, ...labels) => histogramOf(name, labels as readonly string[]).observeMs(ms),
     absorb: (name, buckets, sumMs, ...labels) => histogramOf(name, labels as readonly string[]).absorb(buckets, sumMs),
     read: () => {},
