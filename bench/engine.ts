@@ -96,7 +96,8 @@ const setOf = (sites: number, policies: number, cluster: string | undefined, isW
 
 const SIGNALS = ['ttft.p95_ms', 'queue.depth', 'replica.warm', 'network.rtt_p95_ms', 'kv.used_ratio'] as const
 
-const batch = (sites: number, from: number, count: number, at: number): Sample[] =>
+/** Samples of five signals of so many sites, from one on. */
+export const batch = (sites: number, from: number, count: number, at: number): Sample[] =>
   Array.from({ length: count }, (_, i) => ({
     signal: SIGNALS[i % 5]!,
     site: `s${(from + Math.floor(i / 5)) % sites}`,

@@ -1,6 +1,7 @@
 import { fold } from '../src/engine/fold.ts'
 import type { EngineSnapshot } from '../src/engine/programs.ts'
 import { readFlags } from '../src/flags/read-flags.ts'
+import type { Change } from '../src/model/change.ts'
 
 const layered = (layer: string, variants: object, targeting: object) => ({
   state: 'ENABLED',
@@ -10,7 +11,8 @@ const layered = (layer: string, variants: object, targeting: object) => ({
   metadata: { layer, class: 'chat', owner: 'platform-routing@example.com' },
 })
 
-const emea = { '==': [{ var: 'region' }, 'R0'] }
+const regionIs = (region: string) => ({ '==': [{ var: 'region' }, region] })
+const emea = regionIs('R0')
 
 /**
  * A flag in each layer of the class chat, each with targeting: a kill switch and an incident that do not hold, half of
@@ -40,7 +42,11 @@ const FLAGS = {
 }
 
 /** The snapshot with a flag in each of the four layers, so many more that steer nothing, and so many that might. */
-export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0, steering = 0): EngineSnapshot => {
+export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0, steering = 0): EngineSnapshot =>
+  fold(snapshot, flagsChange(at, more, steering)).snapshot
+
+/** The change that brings these flags; those that steer nothing have targeting of this version. */
+export const flagsChange = (at: number, more: number, steering: number, version = 1): Change => {
   const ofOthers = Object.fromEntries(
     Array.from({ length: steering }, (_, i) => [
       `chat-of-tenant-${i}`,
@@ -54,11 +60,16 @@ export const withLayers = (snapshot: EngineSnapshot, at: number, more = 0, steer
   const others = Object.fromEntries(
     Array.from({ length: more }, (_, i) => [
       `app-shows-banner-${i}`,
-      { state: 'ENABLED', variants: { on: true, off: false }, defaultVariant: 'off', targeting: emea },
+      {
+        state: 'ENABLED',
+        variants: { on: true, off: false },
+        defaultVariant: 'off',
+        targeting: i % 10 === 0 ? regionIs(`R${version}`) : emea,
+      },
     ]),
   )
   const { set, problems } = readFlags(JSON.stringify({ flags: { ...FLAGS, ...ofOthers, ...others } }), 'flags.json')
   if (set === null) throw new Error(problems.map(({ message }) => message).join('; '))
-  const change = { at, source: 'flags', version: '1', nonce: '1', set, problems, ttlMs: 0, whenStale: 'keep' } as const
-  return fold(snapshot, { kind: 'flags-accepted', ...change }).snapshot
+  const says = { version: String(version), nonce: String(version), set, problems }
+  return { kind: 'flags-accepted', at, source: 'flags', ...says, ttlMs: 0, whenStale: 'keep' }
 }

@@ -1,6 +1,6 @@
 import { systemClock } from '../src/clock.ts'
 import { fold } from '../src/engine/fold.ts'
-import type { EngineSnapshot } from '../src/engine/programs.ts'
+import { type EngineSnapshot, mergeSets } from '../src/engine/programs.ts'
 import type { Handlers } from '../src/envoy/handlers.ts'
 import { type Journal, openJournal } from '../src/journal/journal.ts'
 import { isJobClass } from '../src/journal/sampling.ts'
@@ -8,7 +8,8 @@ import { createLog } from '../src/log.ts'
 import { shareOf } from '../src/math/choice.ts'
 import { createArms } from '../src/measure/arms.ts'
 import { createMetrics, type Metrics } from '../src/metrics.ts'
-import { compileFacts } from '../src/request/facts.ts'
+import type { DocumentSet } from '../src/model/documents.ts'
+import { compileFacts, type ReadFacts } from '../src/request/facts.ts'
 import { signingKeys } from '../src/request/signing-keys.ts'
 import { createForecastWatch } from '../src/sidecar/forecast-watch.ts'
 import { openGaps } from '../src/sidecar/gaps.ts'
@@ -84,9 +85,11 @@ export const openPath = (options: PathOptions): Path => {
   const current = () => store.current
   const set = initial.data.sets.bench!
   const sessionKeys = signingKeys([['k1', Buffer.alloc(32, 7)]])
-  const readFacts = compileFacts([FACT_SOURCES], [{ metadata: { name: 'EU' }, allows: ['EU'] }], {
-    classes: set.classes,
-    sessionKeys,
+  const factsOf = (set: DocumentSet): ReadFacts =>
+    compileFacts([FACT_SOURCES], [{ metadata: { name: 'EU' }, allows: ['EU'] }], { classes: set.classes, sessionKeys })
+  let readFacts = factsOf(set)
+  store.subscribe((snapshot, _events, change) => {
+    if (change.kind === 'documents-accepted') readFacts = factsOf(mergeSets(snapshot.data.sets))
   })
   metrics.know('class', initial.programs.classes.keys())
   metrics.know('target', initial.data.targets)

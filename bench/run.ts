@@ -9,6 +9,7 @@ import type { FlagRow } from './flags.ts'
 import { benchLife, lifeText } from './life.ts'
 import { goProgram } from './load.ts'
 import type { MeasureRow } from './measure.ts'
+import { type PublishRow, publishText } from './publish.ts'
 import { type RolloutRow, rolloutTable } from './rollouts.ts'
 import { benchRoundTrip } from './round-trip.ts'
 import type { SecondRow } from './second.ts'
@@ -129,6 +130,10 @@ const SECTIONS: Readonly<Record<string, { readonly title: string; readonly make:
   'access-log': { title: "Envoy's access log", make: accessLog },
   'round-trip': { title: 'The gRPC round trip', make: roundTrip },
   curves: { title: 'What a request costs as its world grows', make: () => curvesText(benchCurves()) },
+  publish: {
+    title: 'Publishing a change',
+    make: () => publishText(alone<PublishRow[]>('publish.ts', 'publishRows()')),
+  },
   'through-envoy': { title: 'Through a real Envoy', make: throughEnvoy },
   life: { title: 'While the world changes', make: life },
 }
