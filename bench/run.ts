@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { type AccessLogRow, benchAccessLog } from './access-log.ts'
 import { benchCurves, curvesText } from './curves.ts'
@@ -144,29 +144,40 @@ if (unknown !== undefined) {
   console.error(`there is no section ${unknown}; there are ${Object.keys(SECTIONS).join(', ')}`)
   process.exit(2)
 }
-const known = new Map(
-  (existsSync(FILE) ? readFileSync(FILE, 'utf8') : '')
-    .split(/^## /m)
-    .slice(1)
-    .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1).trim()]),
-)
-const today = new Date().toISOString().slice(0, 10)
-const parts: string[] = []
-for (const [name, { title, make }] of Object.entries(SECTIONS)) {
-  const isWanted = wanted.length === 0 || wanted.includes(name)
-  const text = isWanted ? `Measured on ${today}.\n\n${await make()}` : known.get(title)
-  if (isWanted) console.log(`${name}: done`)
-  if (text !== undefined) parts.push(`## ${title}\n\n${text}\n`)
-}
-// What other programs of this folder have written stays.
-const titles = new Set(Object.values(SECTIONS).map(({ title }) => title))
-for (const [title, text] of known) if (!titles.has(title)) parts.push(`## ${title}\n\n${text}\n`)
-writeFileSync(
-  FILE,
-  `# Benchmarks
+
+/** Whether others were at work as well, which is in all times and in the ratios of tails. */
+const load = loadavg()[0]! / cpus().length
+const how =
+  load < 0.5 ? 'a quiet machine' : `a machine that others kept busy (${load.toFixed(1)} runnable processes a core)`
+
+/** Puts a section on the page as it is at this moment: other programs of this folder write theirs, and may do so meanwhile. */
+const save = (title: string, text: string): void => {
+  const known = new Map(
+    (existsSync(FILE) ? readFileSync(FILE, 'utf8') : '')
+      .split(/^## /m)
+      .slice(1)
+      .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1).trim()]),
+  )
+  known.set(title, text)
+  const titles = Object.values(SECTIONS).map((section) => section.title)
+  const ours = titles.filter((one) => known.has(one))
+  const others = [...known.keys()].filter((one) => !titles.includes(one))
+  const parts = [...ours, ...others].map((one) => `## ${one}\n\n${known.get(one)}\n`)
+  writeFileSync(
+    FILE,
+    `# Benchmarks
 
 Written by \`npm run bench\`, Node ${process.version}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB. The peers of a section take turns in one run and the medians of three rounds are shown; client, Envoy, sidecar and sites share the cores, so read ratios, not times.
 
 ${parts.join('\n')}`,
-)
+  )
+}
+
+for (const [name, { title, make }] of Object.entries(SECTIONS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const begun = performance.now()
+  const text = await make()
+  save(title, `Measured on ${new Date().toISOString().slice(0, 10)}, on ${how}.\n\n${text}`)
+  console.log(`${name}: done in ${((performance.now() - begun) / 1_000).toFixed(0)} s`)
+}
 console.log(readFileSync(FILE, 'utf8'))
