@@ -22,6 +22,7 @@ import type { Event } from './model/event.ts'
 import type { Facts } from './model/facts.ts'
 import { problemText } from './model/problem.ts'
 import { openGeo } from './request/geo.ts'
+import { clustersKnown } from './sidecar/clusters-known.ts'
 import { createEstimates } from './sidecar/estimates.ts'
 import { countEvent, logEvent } from './sidecar/events.ts'
 import { openFlags } from './sidecar/flags.ts'
@@ -44,7 +45,7 @@ import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
 import { createTally } from './sidecar/tally.ts'
 import { warmUp } from './sidecar/warm-up.ts'
-import { createStore, type Store } from './store.ts'
+import { createStore } from './store.ts'
 
 /** A running hubward. */
 export interface Sidecar {
@@ -59,8 +60,6 @@ export interface Sidecar {
 
 /** How often time passes for the snapshot. */
 const TICK_MS = 1_000
-/** How long the start waits for Envoy's list of clusters. */
-const CLUSTERS_WAIT_MS = 5_000
 
 /**
  * Starts hubward: plain calls, in the order in which one thing needs another. Rejects, with nothing left running, if it
@@ -385,24 +384,6 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     abandon: () => journal.close(),
   }
 }
-
-/** Resolves once Envoy has told its clusters, or after five seconds without: a silent admin port must not keep a hubward down. */
-const clustersKnown = (store: Store, log: Log): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      unsubscribe()
-      resolve()
-    }
-    const timer = setTimeout(() => {
-      log.warn("Envoy's admin port does not answer: all clusters are taken to exist until it does")
-      done()
-    }, CLUSTERS_WAIT_MS)
-    const unsubscribe = store.subscribe(() => {
-      if (store.current.data.clusters !== null) done()
-    })
-    if (store.current.data.clusters !== null) done()
-  })
 
 const timed =
   (metrics: ReturnType<typeof createMetrics>): typeof fold =>

@@ -9,6 +9,7 @@ import type { Change } from '../../src/model/change.ts'
 import { createStore } from '../../src/store.ts'
 import { facilityLaws, readinessLaws } from '../helpers/facility-laws.ts'
 import { forecastLaws } from '../helpers/forecast-laws.ts'
+import { processLaws } from '../helpers/process-laws.ts'
 import { T0 } from '../helpers/world.ts'
 
 const tick = (at = T0): Change => ({ kind: 'time-passed', at })
@@ -170,3 +171,4 @@ t.test('a log hides what is secret wherever it stands, and says transitions only
 facilityLaws(t)
 readinessLaws(t)
 forecastLaws(t)
+processLaws(t)
