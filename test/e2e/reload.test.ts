@@ -8,6 +8,7 @@ import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from '../../src/envoy/config
 import { e2eDocuments } from '../helpers/e2e-documents.ts'
 import { hubwardFolder, socketIn, startHubward } from '../helpers/hubward-process.ts'
 import { instantSites } from '../helpers/instant-sites.ts'
+import { processesThroughEnvoy } from '../helpers/processes-through-envoy.ts'
 import { load } from '../helpers/raw-load.ts'
 import { ask, startEnvoy, until } from '../helpers/running-envoy.ts'
 
@@ -108,3 +109,5 @@ t.test(
     t.ok(grown('streams_started') >= answered)
   },
 )
+
+t.test('several processes', processesThroughEnvoy)

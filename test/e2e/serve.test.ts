@@ -15,7 +15,6 @@ import { e2eDocuments } from '../helpers/e2e-documents.ts'
 import { holdThroughEnvoy } from '../helpers/hold-through-envoy.ts'
 import { hubwardFolder, type RunningHubward, socketIn, startHubward } from '../helpers/hubward-process.ts'
 import { instantSites } from '../helpers/instant-sites.ts'
-import { processesThroughEnvoy } from '../helpers/processes-through-envoy.ts'
 import { ask, childEnvironment, startEnvoy, until } from '../helpers/running-envoy.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/hubward.ts', import.meta.url))
@@ -367,5 +366,3 @@ t.test(
 )
 
 holdThroughEnvoy(t, ports.ams, newFolder)
-
-t.test('several processes', processesThroughEnvoy)
