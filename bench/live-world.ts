@@ -46,8 +46,8 @@ export interface LiveWorld {
   readonly stop: () => Promise<void>
 }
 
+const CHAT = '/v1/chat/completions'
 /** A request that any of the sites serves. */
-export const CHAT = '/v1/chat/completions'
 export const HELLO = JSON.stringify({ model: 'llama-3.1-70b', messages: [{ role: 'user', content: 'hello' }] })
 
 /** Policies of another class that are read with each change of documents. */

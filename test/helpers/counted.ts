@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { countWire } from './counted-wire.ts'
 import { childEnvironment } from './running-envoy.ts'
@@ -27,7 +27,7 @@ export const COUNTED: Readonly<Record<string, readonly [counted: number, room: n
   'bytes of the message': [224, 2],
 }
 
-const BYTES = join(import.meta.dirname, 'counted-bytes.ts')
+const BYTES = fileURLToPath(import.meta.resolve('./counted-bytes.ts'))
 /** As many bytes as any count allocates fit, so that nothing is collected under it. */
 const FLAGS = [
   ...['--expose-gc', '--no-opt', '--no-maglev', '--single-threaded'],
