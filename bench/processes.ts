@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../src/config.ts'
 import { readDocuments } from '../src/documents/read.ts'
@@ -33,8 +33,11 @@ import { table } from './table.ts'
 
 const FILE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
 const TITLE = 'Several processes'
-const COUNTS = (process.env.COUNTS ?? '1,2,3,4').split(',').map(Number)
+const COUNTS = [1, 2, 3, 4] as const
 const PATH = '/v1/summaries'
+/** Requests after which a process is taken to be warm, and how long that is waited for. */
+const WARM_REQUESTS = 60_000
+const WARM_MS_MAX = 30_000
 
 interface Hubward {
   readonly sockets: readonly string[]
@@ -123,7 +126,9 @@ const onSockets = (processes: number, seconds: number): Promise<Row> =>
     const hubward = await startHubward(folder, e2eDocuments({ ams: 1, fra: 2, lon: 3, dxb: 4 }), processes)
     const streams = openStreams(hubward.sockets, { path: PATH, connections: 2, open: 16 })
     try {
-      await later(4_000)
+      // By requests and not by time: a process that gets little of a core is not warm after seconds.
+      const warmBy = performance.now() + WARM_MS_MAX
+      while (streams.result().answered < WARM_REQUESTS * processes && performance.now() < warmBy) await later(50)
       const before = hubward.cpuUs()
       const client = process.cpuUsage()
       streams.reset()
@@ -160,9 +165,9 @@ const throughEnvoy = (processes: number, seconds: number): Promise<Row> =>
         async () => (await ask(port, '/v1/chat/completions')).headers['x-hubward-site'] !== undefined,
       )
       const asked = { port, connections: 64, mark: 'x-hubward-site' }
-      await runLoad({ ...asked, requests: 20_000 })
+      await runLoad({ ...asked, requests: 12_000 * processes })
       const before = hubward.cpuUs()
-      const result = await runLoad({ ...asked, requests: 8_000 * seconds })
+      const result = await runLoad({ ...asked, requests: 5_000 * seconds })
       const { requests, wallMs, cpuMs, bad, byMark } = result
       const failed = bad + (byMark[''] ?? 0)
       return measured(
@@ -270,12 +275,17 @@ const changeOf = (second: number, batch: number): Change => {
 const median = (all: readonly Row[]): Row =>
   all.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(all.length / 2)]!
 
+/** What the processes would answer if each had a core to itself: as much as the one that works most for each request. */
+const byCpu = ({ processes, mainUs, othersUs }: Row): number =>
+  1e6 / Math.max(mainUs, processes === 1 ? 0 : othersUs / (processes - 1))
+
 const rowsOf = (rows: readonly Row[]): string =>
   table(
     [
       'processes',
       'requests a second',
       'times one',
+      'with a core each, by CPU',
       'CPU us',
       'of it main',
       'of it the others',
@@ -285,12 +295,14 @@ const rowsOf = (rows: readonly Row[]): string =>
     ],
     rows.map((row) => [
       ...[row.processes, Math.round(row.perSecond), (row.perSecond / rows[0]!.perSecond).toFixed(2)],
+      `${Math.round(byCpu(row))}, ${(byCpu(row) / byCpu(rows[0]!)).toFixed(2)} times one`,
       ...[row.requestUs.toFixed(1), row.mainUs.toFixed(1), row.othersUs.toFixed(1), row.clientUs.toFixed(1)],
       ...[row.rssMb.map((mb) => mb.toFixed(0)).join(' + '), row.failed],
     ]),
   )
 
 if (import.meta.main) {
+  const before = loadavg()[0]!
   const [seconds, rounds] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 3)]
   const turns = async (run: (processes: number, seconds: number) => Promise<Row>): Promise<Row[]> => {
     const all = COUNTS.map((): Row[] => [])
@@ -312,7 +324,7 @@ if (import.meta.main) {
   )
   const text = `## ${TITLE}
 
-Measured on ${new Date().toISOString().slice(0, 10)} by \`node bench/processes.ts\`, ${cpus().length} cores, ${rounds} rounds of ${seconds} s in turns, medians. One process is hubward as it always was; with more, each has its own socket and its own copy of the snapshot. CPU is that of hubward's processes by request, what is handed over included. Client and Envoy share the cores, so that beyond ${cpus().length} processes there is nothing to gain here.
+Measured on ${new Date().toISOString().slice(0, 10)} by \`node bench/processes.ts\`, ${cpus().length} cores, ${rounds} rounds of ${seconds} s in turns, medians. One process is hubward as it always was; with more, each has its own socket and its own copy of the snapshot. CPU is that of hubward's processes by request, what is handed over included. Client, Envoy and others (load average ${before.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after) share the cores, so requests a second show what fits beside them; what the processes could answer with a core each is worked out of the CPU of the one that works most.
 
 Straight on the sockets, two connections of sixteen open streams to each, the real decision and the journal's default:
 

@@ -19,7 +19,7 @@ const PROXY_CONFIG = [
 ].join('\n')
 
 /** What the first process may take, and each further one. */
-const MEMORY_MI = [512, 320] as const
+const MEMORY_MI = [512, 448] as const
 
 const container = (image: string, processes: number, user: EnvoyObject, more: EnvoyObject): EnvoyObject => ({
   name: 'hubward',
