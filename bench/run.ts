@@ -23,8 +23,8 @@ import { throughEnvoyText } from './through-envoy-text.ts'
  */
 
 const FILE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md')
-/** Seeded runs of each scenario of the judge. */
-const RUNS = 2_000
+/** Seeded runs of each scenario of the judge: all sections together stay under a quarter of an hour. */
+const RUNS = 1_000
 
 /** What a bench's function gives in a process of its own, whose heap nothing else has filled. */
 const alone = <Result>(file: string, call: string): Result =>
