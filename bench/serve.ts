@@ -89,7 +89,7 @@ const serve = async (): Promise<void> => {
       share: { type: 'string', default: String(PATH_DEFAULT.share) },
     },
   })
-  const [socket, transport = 'grpc-js'] = positionals
+  const [socket, transport = 'own'] = positionals
   if (socket === undefined || (transport !== 'grpc-js' && transport !== 'own')) {
     console.error('node bench/serve.ts SOCKET [grpc-js|own] [--sites N] [--policies N] [--flags N] [--share 0..1]')
     process.exit(2)

@@ -4,7 +4,7 @@ import type { Handlers } from './handlers.ts'
 import { HealthService } from './health-service.ts'
 import { type Listen, type Listener, openListener } from './listener.ts'
 import { ownTransport } from './transport/own-transport.ts'
-import type { Active, Served, TransportName } from './transports.ts'
+import { type Active, type Served, TRANSPORT_DEFAULT, type TransportName } from './transports.ts'
 
 /** How to leave. */
 export interface Drain {
@@ -45,7 +45,7 @@ export const startEnvoyServer = async (
   listen: readonly Listen[],
   handlers: Handlers,
   trouble: (error: Error) => void = () => {},
-  transport: TransportName = 'grpc-js',
+  transport: TransportName = TRANSPORT_DEFAULT,
 ): Promise<EnvoyServer> => {
   const health = new HealthService()
   const active: Active = { count: 0 }

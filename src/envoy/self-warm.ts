@@ -3,7 +3,7 @@ import { startEnvoyServer } from './grpc-server.ts'
 import { EXT_AUTHZ_SERVICE, EXT_PROC_SERVICE } from './grpc-services.ts'
 import type { Handlers, StreamState } from './handlers.ts'
 import { SELF_WARM_CHECK, SELF_WARM_STREAMS } from './self-warm-messages.ts'
-import type { TransportName } from './transports.ts'
+import { TRANSPORT_DEFAULT, type TransportName } from './transports.ts'
 
 /** How much to warm up. */
 export interface SelfWarm {
@@ -23,7 +23,7 @@ export interface SelfWarm {
  * second. The handlers must be of the same code as the real ones, and their judge must count and record nothing.
  */
 export const selfWarm = async (handlers: Handlers, told: SelfWarm = {}): Promise<void> => {
-  const { rounds = 2_000, calls = 150, callsForMs = 2_000, transport = 'grpc-js' } = told
+  const { rounds = 2_000, calls = 150, callsForMs = 2_000, transport = TRANSPORT_DEFAULT } = told
   try {
     for (let round = 0; round < rounds; round++) {
       // Whoever asks for something else meanwhile is answered.

@@ -7,6 +7,9 @@ import type { Listen } from './listener.ts'
 /** What may carry gRPC: @grpc/grpc-js, or the HTTP/2 server in transport/. */
 export type TransportName = 'grpc-js' | 'own'
 
+/** The one that has passed everything and costs less (docs/decisions/0060). */
+export const TRANSPORT_DEFAULT: TransportName = 'own'
+
 /** How many calls are being answered. */
 export interface Active {
   count: number

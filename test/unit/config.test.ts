@@ -34,7 +34,7 @@ t.test('a folder of documents is all that has to be said, and everything else ha
     sidecars: 1,
     processes: 1,
     hops: false,
-    transport: 'grpc-js',
+    transport: 'own',
     drainMs: 30_000,
   })
 })
