@@ -22,7 +22,7 @@ interface Head {
   readonly ids: string
 }
 
-/** Decisions that a batch holds; with the next one it has to leave. */
+/** Decisions that a batch holds at most. */
 export const BATCH_MAX = 1_024
 /** A text of a request longer than that is cut, as measuring cuts it. */
 const TEXT_CHARS_MAX = 128

@@ -3,15 +3,18 @@ import type { Facts } from '../../model/facts.ts'
 import type { EpochMs } from '../../model/names.ts'
 import type { AccessEntry } from '../../model/outcome.ts'
 import type { Asking } from '../judge.ts'
-import { BATCH_MAX, DecidedBatch } from './decided-batch.ts'
+import { DecidedBatch } from './decided-batch.ts'
 import { type Channel, frameOf } from './frames.ts'
 import type { HandedJournal } from './handed-journal.ts'
 import type { HandedMetrics } from './handed-metrics.ts'
 import type { Told, TurnedAway } from './messages.ts'
 import type { SharedTally } from './shared-tally.ts'
 
-/** Decisions are gathered this long before they are handed over: a write for each turn would cost more than they do. */
-const GATHER_MS = 10
+/** Decisions are gathered this long, or so many of them, before they are handed over: a frame costs more than they do. */
+const GATHER_MS = 40
+const GATHER_MAX = 128
+/** The pause between two slices of records that wait. */
+const RECORDS_MS = 2
 /** Bytes that the main process has not taken yet, beyond which decisions, records and entries are dropped and counted. */
 const WAITING_BYTES_MAX = 16 * 1_048_576
 /** Refusals that are told one by one in one go; a main process that lags is told no more of them. */
@@ -66,10 +69,10 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
       const records = journal.take()
       if (records.length > 0) channel.write(frameOf('records', records.join('\n')))
     }
-    if (journal.waiting() > 0) soon()
+    if (journal.waiting() > 0) soon(RECORDS_MS)
   }
-  const soon = (): void => {
-    timer ??= setTimeout(send, GATHER_MS)
+  const soon = (ms: number): void => {
+    timer ??= setTimeout(send, ms)
   }
   const tell = (): void => {
     if (isFull()) return
@@ -93,7 +96,7 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
   }
   return {
     decided: (facts, decision, now, { heldMs, reserve }) => {
-      if (batch.size === BATCH_MAX) send()
+      if (batch.size >= GATHER_MAX) send()
       batch.add(facts, decision, heldMs, reserve === 'declared')
       if ((decision.action === 'delay' || decision.action === 'deny') && turnedAway.length < TURNED_AWAY_MAX) {
         const { action, reason, because, class: name, status } = decision
@@ -103,7 +106,7 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
           ...(facts.needs === undefined ? {} : { needs: facts.needs }),
         })
       }
-      soon()
+      soon(GATHER_MS)
     },
     entries: (entries) => {
       if (isFull()) lost.entries += entries.length
