@@ -47,7 +47,11 @@ export const policyCompiler = (ground: Ground) => {
     heldSpecs.set(key, { signal, within, withinPct, stableForMs })
     return key
   }
-  const readiness = new ReadinessCompiler(set.readiness, gate)
+  const readiness = new ReadinessCompiler(
+    set.readiness,
+    targets.map(({ site }) => site),
+    gate,
+  )
   const entry = (name: string): EntryProgram => ({
     name,
     targets: name.includes('/') ? (indexOf.has(name) ? [indexOf.get(name)!] : []) : (bySite.get(name) ?? []),
@@ -99,8 +103,8 @@ export const policyCompiler = (ground: Ground) => {
         withinPct: one.withinPct ?? 0,
       })),
       degraded: doc.degraded === undefined ? undefined : entry(doc.degraded.site),
-      readiness: targets.map((target) => readiness.of(target.site, doc.class, workload)),
-      admission: targets.map((target) => readiness.checks(target.site, doc, workload)),
+      readiness: readiness.of(doc.class, workload),
+      admission: readiness.checks(doc, workload),
     }
   }
   const entries = (name: string): readonly EntryProgram[] => {

@@ -21,7 +21,7 @@ export const compilePrograms = (data: SnapshotData, compile: CompileCondition, c
   const policies = new Map(
     [...data.retained, ...set.policies].map((doc) => [policyRef(doc), compiler.policy(doc)] as const),
   )
-  const shared = targets.map((target) => readiness.of(target.site))
+  const shared = readiness.of()
   const redLimits = new Map(shared.map((program) => [program, redLimitsOf(program)]))
   const programs: Programs = {
     compile,

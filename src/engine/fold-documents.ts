@@ -118,6 +118,18 @@ const remapColumn = (from: readonly number[], column: Column): Column => ({
   noise: remap(from, column.noise, 0),
 })
 
+const texts = new WeakMap<object, string>()
+
+/** A document as text, to be compared; kept with it, because what was new the last time is what was before this time. */
+const textOf = (document: object): string => {
+  let text = texts.get(document)
+  if (text === undefined) {
+    text = JSON.stringify(document)
+    texts.set(document, text)
+  }
+  return text
+}
+
 /** The names, `Kind/name`, that one set has and another has not, or has otherwise. */
 export const namesChanged = (
   before: DocumentSet = EMPTY_SET,
@@ -125,15 +137,15 @@ export const namesChanged = (
 ): { added: string[]; changed: string[]; removed: string[] } => {
   const index = (set: DocumentSet): Map<string, string> => {
     const all = new Map<string, string>()
-    for (const one of set.sites) all.set(`Site/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.residencies) all.set(`ResidencyClass/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.classes) all.set(`WorkloadClass/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.policies) all.set(`Policy/${policyRef(one)}`, JSON.stringify(one))
-    for (const one of set.factSources) all.set(`FactSources/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.readiness ?? []) all.set(`Readiness/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.cohorts ?? []) all.set(`Cohort/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.rollouts ?? []) all.set(`Rollout/${one.metadata.name}`, JSON.stringify(one))
-    for (const one of set.tests) all.set(`PolicyTest/${one.metadata.name}`, JSON.stringify(one))
+    for (const one of set.sites) all.set(`Site/${one.metadata.name}`, textOf(one))
+    for (const one of set.residencies) all.set(`ResidencyClass/${one.metadata.name}`, textOf(one))
+    for (const one of set.classes) all.set(`WorkloadClass/${one.metadata.name}`, textOf(one))
+    for (const one of set.policies) all.set(`Policy/${policyRef(one)}`, textOf(one))
+    for (const one of set.factSources) all.set(`FactSources/${one.metadata.name}`, textOf(one))
+    for (const one of set.readiness ?? []) all.set(`Readiness/${one.metadata.name}`, textOf(one))
+    for (const one of set.cohorts ?? []) all.set(`Cohort/${one.metadata.name}`, textOf(one))
+    for (const one of set.rollouts ?? []) all.set(`Rollout/${one.metadata.name}`, textOf(one))
+    for (const one of set.tests) all.set(`PolicyTest/${one.metadata.name}`, textOf(one))
     return all
   }
   const old = index(before)

@@ -1,4 +1,4 @@
-import { type Policy, policyRef, type Timers, type WorkloadClass } from '../model/documents.ts'
+import type { Policy, Timers, WorkloadClass } from '../model/documents.ts'
 import { type Admits, READINESS_DEFAULT, type ReadinessDocument, SAFETY_DIMENSIONS } from '../model/readiness.ts'
 import { DIMENSIONS, type Dimension } from '../model/signal-row.ts'
 import type { Threshold } from '../model/threshold.ts'
@@ -63,28 +63,57 @@ const admitsOf = (
   state: 'amber' | 'red' | 'unknown',
 ): Admits => docs.findLast((doc) => doc.admits[dimension]?.[state] !== undefined)?.admits[dimension]?.[state] ?? 'all'
 
-/** Works out what holds for each class at each site, once for each combination of documents. */
+/** The documents that speak of one class at some sites, and what they come to. */
+interface Common {
+  readonly docs: readonly ReadinessDocument[]
+  readonly program: ReadinessProgram
+}
+
+/**
+ * Works out what holds for each class at each site, once for each combination of documents: with 1,000 sites and 200
+ * policies that is all of the time that documents take to be accepted, and requests wait for it.
+ */
 export class ReadinessCompiler {
   readonly #docs: readonly ReadinessDocument[]
+  /** By target, its site. */
+  readonly #sites: readonly string[]
   readonly #gate: Gate
-  readonly #programs = new Map<string, ReadinessProgram>()
-  readonly #checks = new Map<string, readonly AdmissionCheck[]>()
+  readonly #commons = new Map<string | undefined, readonly Common[]>()
+  readonly #programs = new Map<string | undefined, readonly ReadinessProgram[]>()
 
-  constructor(docs: readonly ReadinessDocument[], gate: Gate) {
+  constructor(docs: readonly ReadinessDocument[], sites: readonly string[], gate: Gate) {
     this.#docs = [READINESS_DEFAULT, ...docs.toSorted((a, b) => particularity(a) - particularity(b))]
+    this.#sites = sites
     this.#gate = gate
   }
 
-  /** The program of a class at a site; without a class what holds for all of them. */
-  of(site: string, className?: string, workload?: WorkloadClass): ReadinessProgram {
-    const docs = this.#docs.filter((doc) => applies(doc, site, className))
-    const key = `${docs.map((doc) => this.#docs.indexOf(doc)).join()}|${className ?? '*'}`
-    let program = this.#programs.get(key)
-    if (program === undefined) {
-      program = this.#compile(docs, className, workload)
-      this.#programs.set(key, program)
+  /** By target, the program of a class; without a class what holds for all of them. One list for all policies of a class. */
+  of(className?: string, workload?: WorkloadClass): readonly ReadinessProgram[] {
+    let programs = this.#programs.get(className)
+    if (programs === undefined) {
+      programs = this.#commonsOf(className, workload).map(({ program }) => program)
+      this.#programs.set(className, programs)
     }
-    return program
+    return programs
+  }
+
+  #commonsOf(className: string | undefined, workload: WorkloadClass | undefined): readonly Common[] {
+    const known = this.#commons.get(className)
+    if (known !== undefined) return known
+    const bySite = new Map<string, Common>()
+    const byDocs = new Map<string, Common>()
+    const commons = this.#sites.map((site) => {
+      const before = bySite.get(site)
+      if (before !== undefined) return before
+      const docs = this.#docs.filter((doc) => applies(doc, site, className))
+      const key = docs.map((doc) => this.#docs.indexOf(doc)).join()
+      const common = byDocs.get(key) ?? { docs, program: this.#compile(docs, className, workload) }
+      byDocs.set(key, common)
+      bySite.set(site, common)
+      return common
+    })
+    this.#commons.set(className, commons)
+    return commons
   }
 
   #compile(
@@ -126,15 +155,26 @@ export class ReadinessCompiler {
   }
 
   /**
-   * The limits that keep a policy's requests out of a site softly, damped by the policy's timers: amber where the class
-   * is not let in, red likewise outside of safety, and both where the policy wants it greener than that.
+   * By target, the limits that keep a policy's requests out of it softly, damped by the policy's timers: amber where the
+   * class is not let in, red likewise outside of safety, and both where the policy wants it greener than that.
    */
-  checks(site: string, policy: Policy, workload: WorkloadClass | undefined): readonly AdmissionCheck[] {
-    const docs = this.#docs.filter((doc) => applies(doc, site, policy.class))
-    const key = `${docs.map((doc) => this.#docs.indexOf(doc)).join()}|${policyRef(policy)}`
-    const known = this.#checks.get(key)
-    if (known !== undefined) return known
-    const program = this.of(site, policy.class, workload)
+  checks(policy: Policy, workload: WorkloadClass | undefined): readonly (readonly AdmissionCheck[])[] {
+    const commons = this.#commonsOf(policy.class, workload)
+    const known = new Map<Common, readonly AdmissionCheck[]>()
+    // Where no document names sites, which is usual, one answer is that of all.
+    if (commons.length > 0 && !this.#docs.some((doc) => doc.sites !== undefined))
+      return new Array<readonly AdmissionCheck[]>(commons.length).fill(this.#checksOf(commons[0]!, policy, workload))
+    return commons.map((common) => {
+      let checks = known.get(common)
+      if (checks === undefined) {
+        checks = this.#checksOf(common, policy, workload)
+        known.set(common, checks)
+      }
+      return checks
+    })
+  }
+
+  #checksOf({ docs, program }: Common, policy: Policy, workload: WorkloadClass | undefined): AdmissionCheck[] {
     const wanted = policy.require.readiness
     const checks: AdmissionCheck[] = []
     for (const { dimension, signal, amber, red } of program.rules) {
@@ -146,7 +186,6 @@ export class ReadinessCompiler {
       if (amber !== undefined && (wanted === 'green' || !admitsIn('amber')))
         checks.push({ dimension, state: 'amber', gate: this.#gate(signal, amber.threshold, policy.timers) })
     }
-    this.#checks.set(key, checks)
     return checks
   }
 }
