@@ -4,7 +4,9 @@ import type { Event } from '../model/event.ts'
 import type { FlagSet, FlagSourceState } from '../model/flag.ts'
 import type { EpochMs, SourceName } from '../model/names.ts'
 import type { SnapshotData } from '../model/snapshot.ts'
+import { compilePrograms } from './compile-programs.ts'
 import { reflag, refsNamed } from './flag-programs.ts'
+import { keepGates, keepHeld } from './keep-measured.ts'
 import type { EngineSnapshot } from './programs.ts'
 
 /** The snapshot with the flags of one source replaced. */
@@ -30,26 +32,30 @@ export const foldFlags = (
   // What was kept on disk may have been too old before it was read.
   if (isStaleSource(state, now) !== wasStale) events.push(turned(state, now, !wasStale))
   const next = { programs, data: { ...data, flagSets: { ...data.flagSets, [source]: state } } }
-  return reflag(data.retainedUntil === undefined ? withoutUnnamed(next) : next, now, events)
+  return reflag(data.retainedUntil === undefined ? withoutUnnamed(next, now, events) : next, now, events)
 }
 
 /** The snapshot without the policies that were kept over a restart and that no flag has named in time. */
 export const dropUnnamed = (snapshot: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
   const { retainedUntil, ...data } = snapshot.data
   if (retainedUntil === undefined || now < retainedUntil) return snapshot
-  const next = withoutUnnamed({ programs: snapshot.programs, data })
+  const next = withoutUnnamed({ programs: snapshot.programs, data }, now, events)
   return next.data.retained === data.retained ? next : reflag(next, now, events)
 }
 
-/** The snapshot without the policies that were only kept because a flag named them. */
-const withoutUnnamed = ({ data, programs }: EngineSnapshot): EngineSnapshot => {
+/**
+ * The snapshot without the policies that were only kept because a flag named them, and without what only they had
+ * measured: programs are those of the data, whoever compiles them and when.
+ */
+const withoutUnnamed = ({ data, programs: before }: EngineSnapshot, now: EpochMs, events: Event[]): EngineSnapshot => {
   const named = refsNamed(data)
-  const dropped = new Set(data.retained.map(policyRef).filter((ref) => !named.has(ref)))
-  if (dropped.size === 0) return { data, programs }
-  return {
-    data: { ...data, retained: data.retained.filter((doc) => !dropped.has(policyRef(doc))) },
-    programs: { ...programs, policies: new Map([...programs.policies].filter(([ref]) => !dropped.has(ref))) },
-  }
+  const retained = data.retained.filter((doc) => named.has(policyRef(doc)))
+  if (retained.length === data.retained.length) return { data, programs: before }
+  const left = { ...data, retained }
+  const programs = compilePrograms(left, before.compile, before.compileFlag)
+  const gates = keepGates(data.gates, undefined, data.columns, data.targets, programs, now, events)
+  const held = keepHeld(data.held, undefined, data.columns, data.targets.length, programs)
+  return { data: { ...left, gates, held }, programs }
 }
 
 /** Have the flags of a source gone unconfirmed for longer than they may? */
