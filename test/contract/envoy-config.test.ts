@@ -1,6 +1,7 @@
 import t from 'tap'
 import { envoyConfig } from '../../src/envoy/config/bootstrap.ts'
 import { classRules } from '../../src/envoy/config/class-rules.ts'
+import { MAIN_CLUSTER, SIDECAR_CLUSTER } from '../../src/envoy/config/clusters.ts'
 import type { EnvoyObject } from '../../src/envoy/config/envoy-object.ts'
 import { envoyProblems } from '../../src/envoy/config/envoy-problems.ts'
 import { ENVOY_OPTIONS_DEFAULT, type EnvoyOptions } from '../../src/envoy/config/options.ts'
@@ -203,8 +204,10 @@ t.test('problems', async (t) => {
     const set = emeaSet()
     const twice = [...set.sites, siteAt('par', ['EU'], 1, { cluster: 'ams-h100' })]
     t.ok(codes({ ...set, sites: twice }).includes('error envoy/cluster-twice'))
-    const reserved = [...set.sites, siteAt('par', ['EU'], 1, { cluster: 'unset' })]
-    t.ok(codes({ ...set, sites: reserved }).includes('error envoy/cluster-name-reserved'))
+    for (const cluster of ['unset', SIDECAR_CLUSTER, MAIN_CLUSTER]) {
+      const reserved = [...set.sites, siteAt('par', ['EU'], 1, { cluster })]
+      t.ok(codes({ ...set, sites: reserved }).includes('error envoy/cluster-name-reserved'), cluster)
+    }
     const foreign = [...set.sites, siteAt('par', ['EU'], 1, { endpoints: [] })]
     t.ok(codes({ ...set, sites: foreign }).includes('warning envoy/cluster-not-ours'))
   })

@@ -3,7 +3,7 @@ import { MARKER_DEFAULT, MARKER_UNSET } from '../../model/headers.ts'
 import type { Problem } from '../../model/problem.ts'
 import { defaultClusters } from './aggregates.ts'
 import { classRules } from './class-rules.ts'
-import { SIDECAR_CLUSTER } from './clusters.ts'
+import { MAIN_CLUSTER, SIDECAR_CLUSTER } from './clusters.ts'
 import type { EnvoyOptions } from './options.ts'
 import { clusterPairs } from './pairs.ts'
 import { isWithin } from './path-match.ts'
@@ -24,6 +24,9 @@ const problem = (severity: Problem['severity'], code: string, message: string, r
   remedy,
 })
 
+/** Names of clusters that the routing header may not mean. */
+const RESERVED: readonly string[] = [MARKER_UNSET, MARKER_DEFAULT, SIDECAR_CLUSTER, MAIN_CLUSTER]
+
 function clusterProblems(set: DocumentSet, options: EnvoyOptions): Problem[] {
   const pools = set.sites.flatMap((site) =>
     site.pools.map((pool) => ({ name: `${site.metadata.name}/${pool.name}`, pool })),
@@ -37,7 +40,7 @@ function clusterProblems(set: DocumentSet, options: EnvoyOptions): Problem[] {
       found.push(problem('error', 'cluster-twice', text, 'give each pool a cluster of its own'))
     }
     owner.set(pool.cluster, name)
-    if ([MARKER_UNSET, MARKER_DEFAULT, SIDECAR_CLUSTER].includes(pool.cluster) || pool.cluster.includes('+')) {
+    if (RESERVED.includes(pool.cluster) || pool.cluster.includes('+')) {
       const text = `${name} names the cluster ${pool.cluster}, which means something else here`
       found.push(problem('error', 'cluster-name-reserved', text, 'rename the cluster; a plus joins two of them'))
     }
