@@ -223,6 +223,8 @@ const ofFeed = (processes: number, seconds: number): Promise<FeedRow> =>
       handlers: () => {
         throw new Error('nobody asks')
       },
+      uncounted: () => undefined,
+      bug: (error) => console.error(error),
       ...{ isKnown: () => false, measured: () => {}, turnedAway: () => {}, moved: () => {} },
       ...{ onPanic: () => {}, onStale: () => {}, accessLog: () => {} },
       journal: { takeIn: () => {}, leaveOut: () => {} },

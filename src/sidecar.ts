@@ -9,6 +9,7 @@ import { noiseOf } from './engine/noise.ts'
 import { mergeSets } from './engine/programs.ts'
 import { ENGINE_VERSION } from './engine/version.ts'
 import { type EnvoyServer, startEnvoyServer } from './envoy/grpc-server.ts'
+import { handlersOf } from './envoy/serving.ts'
 import { openFeeds } from './feeds/feeds.ts'
 import { createFlagCompiler } from './flags/compile-flag.ts'
 import { openJournal } from './journal/journal.ts'
@@ -227,15 +228,17 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   }
   const factsJudge = createFactsJudge(judgeParts)
   const jobsView = jobs.view(factsJudge)
-  const handlers = countingHandlers(createJudge(judgeParts), metrics, bug)
+  const judge = createJudge(judgeParts)
+  const handlers = countingHandlers(judge, metrics, bug)
   const processes = openProcesses({
-    ...{ config, metrics, log, now: clock.now, data: () => store.current.data, tally, journal, recordKey },
+    ...{ config, metrics, log, now: clock.now, data: () => store.current.data, tally, journal, recordKey, bug },
     keys: {
       session,
       ...(hops === undefined ? {} : { hop: hops.keys }),
       ...(forceKeys === undefined ? {} : { force: forceKeys }),
     },
     handlers: () => handlers,
+    uncounted: handlersOf({ judge, failed: handlers.failed }).process,
     isKnown: measure.isKnown,
     measured: measure.decided,
     turnedAway: (facts, decision, now) => gaps.decided(facts, decision, undefined, now),

@@ -335,7 +335,7 @@ export const METRICS = {
   hubward_handover_dropped_total: {
     type: 'counter',
     labels: ['what'],
-    says: 'decisions, and entries of the access log, that a process could not hand over because the main one lagged: they are not measured',
+    says: 'decisions, entries of the access log, and refusals for the gaps, that a process could not hand over because the main one lagged: they are not measured',
   },
   hubward_relayed_total: {
     type: 'counter',

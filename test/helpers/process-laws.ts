@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
@@ -19,6 +20,7 @@ import type { AccessEntry } from '../../src/model/outcome.ts'
 import { parseSigningKeys } from '../../src/request/signing-keys.ts'
 import { createApplying } from '../../src/sidecar/processes/applying.ts'
 import { BATCH_MAX, DecidedBatch, readBatch } from '../../src/sidecar/processes/decided-batch.ts'
+import { createDeciderProcess } from '../../src/sidecar/processes/decider-process.ts'
 import { digestOf, partsOf } from '../../src/sidecar/processes/digest.ts'
 import { createEarlyEntries } from '../../src/sidecar/processes/early-entries.ts'
 import { createFeed } from '../../src/sidecar/processes/feed.ts'
@@ -30,6 +32,7 @@ import { keysOf, writtenKeys } from '../../src/sidecar/processes/messages.ts'
 import { listenersOf, shareOfHold } from '../../src/sidecar/processes/processes.ts'
 import { MainDecides, relayEnd, relaying } from '../../src/sidecar/processes/relay.ts'
 import { createSharedTally } from '../../src/sidecar/processes/shared-tally.ts'
+import { createTaking, type Takers } from '../../src/sidecar/processes/taking.ts'
 import { decisionOf } from './scripted-judge.ts'
 import { max, policy, site, T0, World } from './world.ts'
 
@@ -49,7 +52,7 @@ export function processLaws(t: Test): void {
   }
 
   t.test('frames come out as they went in, whatever the pieces in which they travel', (t) => {
-    const names = ['feed', 'decided', 'relay', 'done'] as const
+    const names = ['feed', 'decided', 'relay', 'differs'] as const
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.constantFrom(...names), fc.uint8Array({ maxLength: 300 })), { maxLength: 12 }),
@@ -99,6 +102,108 @@ export function processLaws(t: Test): void {
       t.match(closed, [last.length === 0 ? /gone/ : /no frame/])
       t.equal(closed.length, 1)
     }
+  })
+
+  t.test('what can not be taken in is told, and what comes after it is taken in', async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const taken = once(server, 'connection') as Promise<[Socket]>
+    const near = connect((server.address() as { port: number }).port, '127.0.0.1')
+    const [far] = await taken
+    const heard: string[] = []
+    const over = new Promise<void>((resolve) =>
+      openChannel(far, {
+        took: (name, payload) => {
+          if (payload.length === 0) throw new Error('a mistake')
+          heard.push(name)
+        },
+        failed: (error) => heard.push(String(error)),
+        closed: (why) => {
+          heard.push(why)
+          resolve()
+        },
+      }),
+    )
+    near.end(Buffer.concat([frameOf('counts'), frameOf('records', 'x'), frameOf('entries', 'y')]))
+    await over
+    t.strictSame(heard, ['Error: a mistake', 'records', 'entries', 'the other end has gone'])
+  })
+
+  t.test('a process that can not be started is tried again, and ends nobody else', async (t) => {
+    const node = (stdio: 'ignore' | 'pipe'): ChildProcess =>
+      spawn(process.execPath, ['--eval', ''], { stdio: ['ignore', 'ignore', 'ignore', stdio] })
+    const runs: readonly (() => ChildProcess)[] = [
+      () => {
+        throw new Error('spawn ENOMEM')
+      },
+      () => Object.assign(node('ignore'), { stdio: undefined }) as unknown as ChildProcess,
+      () => spawn('/nowhere/node', { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] }),
+      () => node('pipe'),
+    ]
+    const told: [string, string, number][] = []
+    let begun = 0
+    await new Promise<void>((resolve) => {
+      const one = createDeciderProcess({
+        begin: () => {
+          begun += 1
+        },
+        ...{ ready: () => {}, took: () => {}, bug: (error) => t.fail(String(error)), apartMs: 3 },
+        gone: (cause, detail, afterMs) => {
+          told.push([cause, detail, afterMs])
+          if (told.length < runs.length) return
+          one.kill()
+          resolve()
+        },
+        run: (args) => {
+          t.match(args.at(-1), /decider\.ts$/)
+          return runs[told.length]!()
+        },
+      })
+      one.start(0)
+    })
+    t.match(told, [
+      ['ended', /ENOMEM/, 203],
+      ['ended', /no pipe/, 403],
+      ['ended', /ENOENT/, 803],
+      ['ended', /exit code 0/, 1_603],
+    ])
+    t.ok(begun >= 1)
+  })
+
+  t.test('the CPU that a process has used up is never less than it was, however soon the next one dies', (t) => {
+    const told: string[] = []
+    const taking = createTaking(
+      {
+        ...({
+          journal: { takeIn: () => {}, leaveOut: () => {} },
+          onPanic: () => {},
+          onStale: () => {},
+        } as unknown as Takers),
+        ...{ tally: {} as never, log: {} as never },
+        metrics: { add: (name: string, count: number, what: string) => told.push(`${name} ${what} ${count}`) } as never,
+      },
+      () => {},
+    )
+    const counts = (cpuSeconds: number) =>
+      taking.took(
+        1,
+        'counts',
+        Buffer.from(
+          JSON.stringify({
+            ...{ counted: { counters: [], histograms: [] }, leftOut: [], panicked: [], stale: [], cpuSeconds },
+            dropped: { records: 0, decisions: 0, entries: 0, refusals: 3 },
+          }),
+        ),
+      )
+    const cpu = () => taking.told().get(1)?.cpuSeconds
+    counts(5)
+    taking.end(1)
+    taking.end(1)
+    counts(1)
+    t.equal(cpu(), 6)
+    t.strictSame(told, Array(2).fill('hubward_handover_dropped_total refusals 3'))
+    t.end()
   })
 
   const NAMES = ['a', 'b', 'ams/h100', 'ünï', '"quoted"'] as const
@@ -377,18 +482,18 @@ export function processLaws(t: Test): void {
     known.add('known')
     early.take([entry('known'), entry(''), entry('early'), entry('foreign')], T0)
     t.strictSame(given, ['known', ''])
-    known.add('early')
-    early.look(T0 + 20)
-    t.strictSame(given, ['known', '', 'early'])
+    early.take([entry('early')], T0 + 10)
+    early.decided(['another', 'early'])
+    t.strictSame(given, ['known', '', 'early', 'early'])
     early.look(T0 + 900)
-    t.equal(early.waiting(), 1)
+    t.equal(given.length, 4)
     early.look(T0 + 1_001)
-    t.strictSame(given.at(-1), 'foreign')
-    early.take(
-      Array.from({ length: 20_000 }, (_, i) => entry(`flood-${i}`)),
-      T0,
-    )
-    t.equal(early.waiting(), 16_384, 'a flood does not fill the memory')
+    t.strictSame(given.splice(0).at(-1), 'foreign')
+    const flood = Array.from({ length: 20_000 }, (_, i) => entry(`flood-${i % 19_000}`))
+    early.take(flood, T0)
+    t.equal(given.length, 20_000 - 16_384, 'a flood does not fill the memory')
+    early.look(T0 - 60_000)
+    t.equal(given.length, 20_000, 'nor does a clock that was set back')
     t.end()
   })
 
@@ -453,13 +558,14 @@ export function processLaws(t: Test): void {
     t.equal(JSON.parse(turnedAway!.toString()).length, 1)
     t.equal(JSON.parse(records!.toString()).decision.id, 'c')
     t.match(JSON.parse(counts!.toString()), {
-      dropped: { decisions: 2, records: 2, entries: 1 },
+      dropped: { decisions: 2, records: 2, entries: 1, refusals: 2 },
       counted: { counters: [['hubward_no_policy_total', 3, ['chat']]] },
     })
   })
 
   t.test('what only the main process decides is answered by it, bytes for bytes', (t) => {
-    const { channel, frames } = kept()
+    const ends = kept()
+    const { channel, frames } = ends
     const counted: string[] = []
     const decider: Handlers = {
       process: (message, stream) => {
@@ -476,6 +582,7 @@ export function processLaws(t: Test): void {
     }
     const relay = relaying(decider, channel, (result) => counted.push(result))
     const asked: string[] = []
+    const again: string[] = []
     let left = 0
     const main: Handlers = {
       process: (message, stream) => {
@@ -496,7 +603,11 @@ export function processLaws(t: Test): void {
         else relay.answered(payload, name === 'answer')
       }
     }
-    const end = relayEnd(() => main, channel.write)
+    const uncounted: Handlers['process'] = (message, stream) => {
+      again.push(message.toString())
+      return main.process(message, stream)
+    }
+    const end = relayEnd(() => main, uncounted, channel.write)
     const stream = (): { state: StreamState; said: string[] } => {
       const said: string[] = []
       const state = { send: (answer: Buffer) => said.push(answer.toString()), fail: () => said.push('failed') }
@@ -507,16 +618,19 @@ export function processLaws(t: Test): void {
     t.equal(relay.handlers.process(Buffer.from('headers of a body'), bodied.state)?.toString(), 'pass on')
     t.equal(relay.handlers.process(Buffer.from('body'), bodied.state), undefined)
     relay.handlers.process(Buffer.from('wrong'), broken.state)
-    t.equal(relay.open(), 3)
     pass()
     pass()
+    t.strictSame(again, ['headers of a body'], 'what was counted there is not counted again')
     t.strictSame(asked, ['a job', 'headers of a body', 'body', 'wrong'])
     t.strictSame([plain.said, bodied.said, broken.said], [['answer to a job'], ['answer to body'], ['failed']])
     t.ok(plain.state.decided, 'and it is not decided twice')
     for (const { state } of [plain, bodied, broken]) state.gone?.()
     pass()
-    t.strictSame([relay.open(), left], [0, 2], 'whoever leaves has left there as well')
+    t.equal(left, 2, 'whoever leaves has left there as well')
     t.throws(() => relay.handlers.process(Buffer.from('a job'), {}), /only the main process/, 'nobody to answer later')
+    ends.waiting = 17 * 1_048_576
+    t.throws(() => relay.handlers.process(Buffer.from('a job'), stream().state), /only the main process/, 'a full pipe')
+    t.strictSame(frames, [])
     try {
       relay.handlers.check(Buffer.alloc(0))
     } catch (error) {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { type Channel, type FrameName, frameOf, openChannel } from './frames.ts'
 import type { Ready } from './messages.ts'
 
@@ -15,15 +16,20 @@ export interface DeciderProcessParts {
   readonly took: (name: FrameName, payload: Buffer) => void
   /** It is no more; a new one comes after `afterMs`, unless it was told to leave. */
   readonly gone: (cause: RestartCause, detail: string, afterMs: number) => void
+  /** Taking in what it said has failed: a mistake made here, and none of its. */
+  readonly bug: (error: unknown) => void
+  /** What a new one waits longer than need be, so that those which ended together do not begin together. */
+  readonly apartMs: number
+  /** Runs Node with these arguments; tests have it fail. */
+  readonly run?: (args: readonly string[]) => ChildProcess
 }
 
 /** A decider, whichever process it is at the moment. */
 export interface DeciderProcess {
-  readonly start: () => void
+  readonly start: (afterMs: number) => void
   readonly write: (frame: Buffer) => void
   /** To be called once a second: looks whether it lives and keeps up. */
   readonly look: () => void
-  readonly pid: () => number | undefined
   /** Has it leave for good; fulfilled when it is gone, at the latest a while after the drain. */
   readonly leave: (forMs: number) => Promise<void>
   readonly kill: () => void
@@ -42,8 +48,11 @@ const STEADY_LOOKS = 30
 /** How long its last words may take after the drain. */
 const LAST_WORDS_MS = 3_000
 
+/** The file of its pipe. */
+const CHANNEL_FD = 3
+
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const ENTRY = new URL(`./decider.${extension}`, import.meta.url)
+const ENTRY = fileURLToPath(new URL(`./decider.${extension}`, import.meta.url))
 
 /** A decider that is not started yet. It is started anew whenever it ends, until it is told to leave. */
 export function createDeciderProcess(parts: DeciderProcessParts): DeciderProcess {
@@ -82,7 +91,7 @@ export function createDeciderProcess(parts: DeciderProcessParts): DeciderProcess
     }
     const [why, detail] = cause ?? ['ended', signal ?? `exit code ${code}`]
     if (isReady && looks >= STEADY_LOOKS) failures = 0
-    const afterMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures++)
+    const afterMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures++) + parts.apartMs
     again = setTimeout(start, afterMs)
     parts.gone(why, detail, afterMs)
   }
@@ -91,10 +100,15 @@ export function createDeciderProcess(parts: DeciderProcessParts): DeciderProcess
     silent = 0
     looks = 0
     cause = undefined
-    // Its standard output is nobody's: what hubward says there is one line about itself.
-    const started = spawn(process.execPath, [...execArguments(), ENTRY.pathname], {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    })
+    let started: ChildProcess
+    try {
+      started = (parts.run ?? runNode)([...execArguments(), ENTRY])
+    } catch (error) {
+      // No memory, or no right to: it may be there another time, and this process serves meanwhile.
+      cause = ['ended', (error as Error).message]
+      gone(null, null)
+      return
+    }
     child = started
     let isOver = false
     const over = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
@@ -106,24 +120,37 @@ export function createDeciderProcess(parts: DeciderProcessParts): DeciderProcess
     // Not `exit`: its last words may still be in the pipe.
     started.once('close', over)
     started.once('error', (error) => over(null, null, error))
-    const socket = started.stdio[3] as Socket | null
-    if (socket === null || socket === undefined) return
+    // Where no file can be opened any more there is not even a list of them.
+    const socket = started.stdio?.[CHANNEL_FD] as Socket | null | undefined
+    if (socket === null || socket === undefined) {
+      started.kill('SIGKILL')
+      // After the error that may tell why.
+      setImmediate(over, null, null, new Error('no pipe to it could be opened'))
+      return
+    }
     channel = openChannel(socket, {
       took: (name, payload) => {
         if (child === started) took(name, payload)
       },
+      failed: parts.bug,
       // Its end comes as an exit; a channel that breaks while it lives makes it useless.
       closed: (why) => {
         if (child === started && !isLeaving) setTimeout(() => child === started && end('ended', why), 100).unref()
       },
     })
-    parts.begin(channel)
+    try {
+      parts.begin(channel)
+    } catch (error) {
+      parts.bug(error)
+      end('ended', (error as Error).message)
+    }
     beginBytes = channel.waiting()
   }
   return {
-    start,
+    start: (afterMs) => {
+      again = setTimeout(start, afterMs)
+    },
     write: (frame) => channel?.write(frame),
-    pid: () => child?.pid,
     look: () => {
       if (child === undefined || channel === undefined) return
       silent += 1
@@ -155,6 +182,10 @@ export function createDeciderProcess(parts: DeciderProcessParts): DeciderProcess
     },
   }
 }
+
+/** Its standard output is nobody's: what hubward says there is one line about itself. */
+const runNode = (args: readonly string[]): ChildProcess =>
+  spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] })
 
 /** What Node itself was told, without a debugger's port, which only one process can have. */
 const execArguments = (): string[] => process.execArgv.filter((one) => !one.startsWith('--inspect'))

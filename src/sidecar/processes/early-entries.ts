@@ -10,41 +10,62 @@ const WAITING_MAX = 16_384
 export interface EarlyEntries {
   /** Takes entries in; gives on at once those that have nothing to wait for. */
   readonly take: (entries: readonly AccessEntry[], now: EpochMs) => void
-  /** Decisions have come, or time has passed: gives on those that wait no longer. */
+  /** These decisions are known by now: gives on what waits for them. */
+  readonly decided: (ids: readonly string[]) => void
+  /** Time has passed: gives on those that wait no longer. */
   readonly look: (now: EpochMs) => void
-  readonly waiting: () => number
 }
 
 /**
- * Holds entries back that came before their decision. Which those are is told by the ids: of a decision that is not
- * known here and was made just now.
+ * Holds entries back whose decision is not known here. They may have come before it; those that name none of ours go on
+ * after a second as what they are.
  */
 export function createEarlyEntries(
   isKnown: (decision: string) => boolean,
   give: (entries: readonly AccessEntry[]) => void,
 ): EarlyEntries {
-  let waiting: { readonly entry: AccessEntry; readonly until: EpochMs }[] = []
+  /** By decision: a retry of Envoy's makes no second entry, but whoever writes entries may write what it likes. */
+  const waiting = new Map<string, { readonly entries: AccessEntry[]; readonly until: EpochMs }>()
+  let count = 0
+  const end = (id: string, ready: AccessEntry[]): void => {
+    const one = waiting.get(id)
+    if (one === undefined) return
+    waiting.delete(id)
+    count -= one.entries.length
+    ready.push(...one.entries)
+  }
+  const giveAll = (ready: readonly AccessEntry[]): void => {
+    if (ready.length > 0) give(ready)
+  }
   return {
-    waiting: () => waiting.length,
     take: (entries, now) => {
       const ready: AccessEntry[] = []
       for (const entry of entries) {
-        if (waiting.length >= WAITING_MAX || entry.decision === '' || isKnown(entry.decision)) ready.push(entry)
-        else waiting.push({ entry, until: now + WAIT_MS })
+        const id = entry.decision
+        if (count >= WAITING_MAX || id === '' || isKnown(id)) {
+          ready.push(entry)
+          continue
+        }
+        count += 1
+        const one = waiting.get(id)
+        if (one === undefined) waiting.set(id, { entries: [entry], until: now + WAIT_MS })
+        else one.entries.push(entry)
       }
-      if (ready.length > 0) give(ready)
+      giveAll(ready)
+    },
+    decided: (ids) => {
+      if (count === 0) return
+      const ready: AccessEntry[] = []
+      for (const id of ids) end(id, ready)
+      giveAll(ready)
     },
     look: (now) => {
-      if (waiting.length === 0) return
       const ready: AccessEntry[] = []
-      const still: typeof waiting = []
-      for (const one of waiting) {
+      for (const [id, { until }] of waiting) {
         // A clock that was set back must not keep them.
-        if (isKnown(one.entry.decision) || one.until <= now || one.until > now + WAIT_MS) ready.push(one.entry)
-        else still.push(one)
+        if (until <= now || until > now + WAIT_MS) end(id, ready)
       }
-      waiting = still
-      if (ready.length > 0) give(ready)
+      giveAll(ready)
     },
   }
 }

@@ -21,13 +21,15 @@ export const FRAMES = {
   differs: 38,
   relay: 39,
   relayGone: 40,
-  done: 41,
 } as const
 
 /** A key of FRAMES. */
 export type FrameName = keyof typeof FRAMES
 
 const NAMES = new Map<number, FrameName>(Object.entries(FRAMES).map(([name, byte]) => [byte, name as FrameName]))
+
+/** Bytes that the main process has not taken yet, beyond which a decider hands over nothing that can be done without. */
+export const WAITING_BYTES_MAX = 16 * 1_048_576
 
 /** Four bytes of length, and the byte of the kind. */
 const HEAD_BYTES = 5
@@ -86,13 +88,23 @@ export interface Channel {
 /** What an end hears. */
 export interface ChannelEnds {
   readonly took: (name: FrameName, payload: Buffer) => void
+  /** Taking a frame in has failed, and what comes after it is taken in all the same. Absent: the channel is closed. */
+  readonly failed?: (error: unknown) => void
   /** Once: the other end has gone, or speaks nonsense. */
   readonly closed: (why: string) => void
 }
 
 /** The end of a channel on an open socket. */
-export function openChannel(socket: Socket, { took, closed }: ChannelEnds): Channel {
-  const reader = new FrameReader(took)
+export function openChannel(socket: Socket, { took, failed, closed }: ChannelEnds): Channel {
+  const guarded = (name: FrameName, payload: Buffer): void => {
+    try {
+      took(name, payload)
+    } catch (error) {
+      if (failed === undefined) throw error
+      failed(error)
+    }
+  }
+  const reader = new FrameReader(guarded)
   let isOpen = true
   const end = (why: string): void => {
     if (!isOpen) return

@@ -4,7 +4,7 @@ import type { EpochMs } from '../../model/names.ts'
 import type { AccessEntry } from '../../model/outcome.ts'
 import type { Asking } from '../judge.ts'
 import { DecidedBatch } from './decided-batch.ts'
-import { type Channel, frameOf } from './frames.ts'
+import { type Channel, frameOf, WAITING_BYTES_MAX } from './frames.ts'
 import type { HandedJournal } from './handed-journal.ts'
 import type { HandedMetrics } from './handed-metrics.ts'
 import type { Told, TurnedAway } from './messages.ts'
@@ -15,9 +15,7 @@ const GATHER_MS = 40
 const GATHER_MAX = 128
 /** The pause between two slices of records that wait. */
 const RECORDS_MS = 2
-/** Bytes that the main process has not taken yet, beyond which decisions, records and entries are dropped and counted. */
-const WAITING_BYTES_MAX = 16 * 1_048_576
-/** Refusals that are told one by one in one go; a main process that lags is told no more of them. */
+/** Refusals that are told one by one in one go; the rest is counted. */
 const TURNED_AWAY_MAX = 1_024
 
 /** What a decider hands over. */
@@ -46,7 +44,7 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
   const batch = new DecidedBatch()
   let turnedAway: TurnedAway[] = []
   let timer: NodeJS.Timeout | undefined
-  const lost = { decisions: 0, entries: 0 }
+  const lost = { decisions: 0, entries: 0, refusals: 0 }
   let panicked = new Set<string>()
   let stale = new Set<string>()
   const isFull = (): boolean => channel.waiting() > WAITING_BYTES_MAX
@@ -57,6 +55,7 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
     if (isFull()) {
       lost.decisions += batch.size
       batch.drop()
+      lost.refusals += turnedAway.length
       turnedAway = []
       journal.drop(journal.take().length)
     } else {
@@ -90,6 +89,7 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
     }
     lost.decisions = 0
     lost.entries = 0
+    lost.refusals = 0
     panicked = new Set()
     stale = new Set()
     channel.write(frameOf('counts', JSON.stringify(told)))
@@ -98,13 +98,15 @@ export function createHandover({ channel, tally, metrics, journal, state }: Hand
     decided: (facts, decision, now, { heldMs, reserve }) => {
       if (batch.size >= GATHER_MAX) send()
       batch.add(facts, decision, heldMs, reserve === 'declared')
-      if ((decision.action === 'delay' || decision.action === 'deny') && turnedAway.length < TURNED_AWAY_MAX) {
+      if (decision.action === 'delay' || decision.action === 'deny') {
         const { action, reason, because, class: name, status } = decision
-        turnedAway.push({
-          decision: { action, reason, because, class: name, status },
-          now,
-          ...(facts.needs === undefined ? {} : { needs: facts.needs }),
-        })
+        if (turnedAway.length >= TURNED_AWAY_MAX) lost.refusals += 1
+        else
+          turnedAway.push({
+            decision: { action, reason, because, class: name, status },
+            now,
+            ...(facts.needs === undefined ? {} : { needs: facts.needs }),
+          })
       }
       soon(GATHER_MS)
     },

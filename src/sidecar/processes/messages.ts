@@ -44,7 +44,12 @@ export interface Told {
   readonly counted: Counted
   readonly leftOut: LeftOutCounts
   /** What could not be handed over since the last such frame. */
-  readonly dropped: { readonly records: number; readonly decisions: number; readonly entries: number }
+  readonly dropped: {
+    readonly records: number
+    readonly decisions: number
+    readonly entries: number
+    readonly refusals: number
+  }
   readonly active: number
   readonly held: Readonly<Record<string, number>>
   readonly heldBytes: number

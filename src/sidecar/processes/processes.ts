@@ -1,5 +1,5 @@
 import type { Config, ListenerSettings } from '../../config.ts'
-import type { Handlers } from '../../envoy/handlers.ts'
+import type { Handlers, ProcessHandler } from '../../envoy/handlers.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Change } from '../../model/change.ts'
@@ -29,8 +29,11 @@ export interface ProcessesParts extends Takers {
   readonly recordKey: Buffer
   /** What answers a request here; asked for when one comes. */
   readonly handlers: () => Handlers
+  /** The same, for headers that were counted where they came in. */
+  readonly uncounted: ProcessHandler
   /** Whether measuring knows a decision by its id. */
   readonly isKnown: (decision: string) => boolean
+  readonly bug: (error: unknown, where: string) => void
 }
 
 /** The deciders of a hubward. */
@@ -60,6 +63,11 @@ export interface Processes {
 /** How often counters are told where no change of the snapshot carries them. */
 const TALLY_MS = 50
 
+/** How long one is started after another: each start has the snapshot written for it, and a core busy for a while. */
+const APART_MS = 250
+/** So many that ended together are spread; one alone must not wait for its number. */
+const APART_ROUND = 8
+
 /** The listeners of one process. */
 export const listenersOf = (listeners: readonly ListenerSettings[], index: number): readonly ListenerSettings[] =>
   listeners.map((one) =>
@@ -79,7 +87,7 @@ export const movedShare = ({ journal, processes }: Pick<Config, 'journal' | 'pro
 interface Known {
   readonly process: DeciderProcess
   addresses: readonly string[]
-  state: 'starting' | 'listening'
+  state: 'starting' | 'listening' | 'serving'
   relay: RelayEnd | undefined
 }
 
@@ -90,11 +98,15 @@ export function openProcesses(parts: ProcessesParts): Processes {
   const failed = new Set<number>()
   let isServing = false
   const early = createEarlyEntries(parts.isKnown, parts.accessLog)
-  const taking = createTaking({ ...parts, accessLog: (entries) => early.take(entries, parts.now()) }, () =>
-    early.look(parts.now()),
+  const taking = createTaking({ ...parts, accessLog: (entries) => early.take(entries, parts.now()) }, (ids) =>
+    early.decided(ids),
   )
   const feed = createFeed({ data, dispatched: tally.dispatched })
   let firsts = (): void => {}
+  const serve = (one: Known): void => {
+    one.process.write(frameOf('serve'))
+    one.state = 'serving'
+  }
 
   for (let index = 1; index < config.processes; index++) {
     const one: Known = {
@@ -102,6 +114,8 @@ export function openProcesses(parts: ProcessesParts): Processes {
       state: 'starting',
       relay: undefined,
       process: createDeciderProcess({
+        apartMs: ((index - 1) % APART_ROUND) * APART_MS,
+        bug: (error) => parts.bug(error, 'processes'),
         begin: (channel) => {
           const begun: Omit<Begin, 'data' | 'tally'> = {
             index,
@@ -113,14 +127,14 @@ export function openProcesses(parts: ProcessesParts): Processes {
             },
             recordKey: parts.recordKey.toString('base64'),
           }
-          one.relay = relayEnd(parts.handlers, channel.write)
+          one.relay = relayEnd(parts.handlers, parts.uncounted, channel.write)
           feed.join(index, channel, (rest) => frameOf('begin', JSON.stringify({ ...begun, ...rest })))
         },
         ready: ({ addresses, pid }) => {
           log.info({ process: index, decider: pid, addresses }, 'a process that decides is there')
           one.addresses = addresses
           one.state = 'listening'
-          if (isServing) one.process.write(frameOf('serve'))
+          if (isServing) serve(one)
           firsts()
         },
         took: (name, payload) => {
@@ -157,15 +171,15 @@ export function openProcesses(parts: ProcessesParts): Processes {
       timer.unref()
       await new Promise<void>((resolve) => {
         firsts = () => {
-          if (known.every(({ state }, index) => state === 'listening' || failed.has(index + 1))) resolve()
+          if (known.every(({ state }, index) => state !== 'starting' || failed.has(index + 1))) resolve()
         }
-        for (const { process } of known) process.start()
+        for (const [index, { process }] of known.entries()) process.start(index * APART_MS)
       })
       firsts = () => {}
     },
     serve: () => {
       isServing = true
-      for (const { process } of known) process.write(frameOf('serve'))
+      for (const one of known) if (one.state === 'listening') serve(one)
     },
     addresses: () => known.flatMap(({ addresses }) => addresses),
     changed: known.length === 0 ? () => {} : feed.changed,
@@ -222,13 +236,11 @@ const observe = (
   isServing: () => boolean,
 ): void => {
   metrics.read('hubward_processes', () => {
-    const listening = known.filter(({ state }) => state === 'listening').length + 1
-    return isServing()
-      ? [
-          [['serving'], listening],
-          [['starting'], known.length + 1 - listening],
-        ]
-      : [[['starting'], known.length + 1]]
+    const serving = known.filter(({ state }) => state === 'serving').length + (isServing() ? 1 : 0)
+    return [
+      [['serving'], serving],
+      [['starting'], known.length + 1 - serving],
+    ]
   })
   metrics.read('hubward_process_resident_bytes', () =>
     [...told()].map(([index, { rssBytes }]) => [[`${index}`], rssBytes]),

@@ -1,11 +1,14 @@
-import { END, type Handlers, type StreamState } from '../../envoy/handlers.ts'
+import { END, type Handlers, type ProcessHandler, type StreamState } from '../../envoy/handlers.ts'
 import { NotReady } from '../judge.ts'
-import { type Channel, frameOf } from './frames.ts'
+import { type Channel, frameOf, WAITING_BYTES_MAX } from './frames.ts'
 
 /** Thrown on the way to a decision that only the main process may make. */
 export class MainDecides extends NotReady {}
 
-/** Streams of one process that are answered by the main process at once; beyond it their route's failure mode has its say. */
+/**
+ * Streams of one process that are answered by the main process at once; beyond it, as on a main process that takes nothing,
+ * their route's failure mode has its say.
+ */
 const RELAYED_MAX = 4_096
 
 /** Bytes before a message: the number of its stream, and whether its answer is wanted. */
@@ -16,8 +19,6 @@ export interface Relaying {
   readonly handlers: Handlers
   /** Takes what the main process answers; undefined: it can't. */
   readonly answered: (payload: Buffer, isAnswer: boolean) => void
-  /** Streams that wait for it, or are not over yet. */
-  readonly open: () => number
 }
 
 /**
@@ -34,7 +35,7 @@ export function relaying(
   const headers = new WeakMap<StreamState, Buffer>()
   let last = 0
   const relay = (message: Buffer, stream: StreamState): undefined => {
-    if (stream.send === undefined || open.size >= RELAYED_MAX)
+    if (stream.send === undefined || open.size >= RELAYED_MAX || channel.waiting() > WAITING_BYTES_MAX)
       throw new MainDecides('only the main process may decide it')
     last = last === 0xffffffff ? 1 : last + 1
     const number = last
@@ -52,7 +53,6 @@ export function relaying(
     return undefined
   }
   return {
-    open: () => open.size,
     handlers: {
       ...handlers,
       process: (message, stream) => {
@@ -87,8 +87,15 @@ export interface RelayEnd {
   readonly close: () => void
 }
 
-/** The streams of one decider, answered as if Envoy had asked here. */
-export function relayEnd(handlers: () => Handlers, write: (frame: Buffer) => void): RelayEnd {
+/**
+ * The streams of one decider, answered as if Envoy had asked here. Headers before a body have been answered and counted
+ * there; `uncounted` takes them in.
+ */
+export function relayEnd(
+  handlers: () => Handlers,
+  uncounted: ProcessHandler,
+  write: (frame: Buffer) => void,
+): RelayEnd {
   const open = new Map<number, StreamState>()
   const end = (number: number): void => {
     const stream = open.get(number)
@@ -108,7 +115,8 @@ export function relayEnd(handlers: () => Handlers, write: (frame: Buffer) => voi
         open.set(number, stream)
       }
       try {
-        const answer = handlers().process(Buffer.from(payload.subarray(HEAD_BYTES)), stream)
+        const take = isWanted ? handlers().process : uncounted
+        const answer = take(Buffer.from(payload.subarray(HEAD_BYTES)), stream)
         if (isWanted && answer !== undefined && answer !== END) stream.send?.(answer)
       } catch (error) {
         handlers().failed(error, 'ext_proc')

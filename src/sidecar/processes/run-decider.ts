@@ -94,9 +94,10 @@ const begun = (begin: Begin, channel: Channel): Running => {
     for (const [name, payload] of early.splice(0)) took(name, payload)
   }
   const took = (name: FrameName, payload: Buffer): void => {
-    if (server === undefined || path === undefined) early.push([name, payload])
+    // Who is to leave before it is there does not come first.
+    if (name === 'drain') leave(JSON.parse(payload.toString()) as DrainOrder)
+    else if (server === undefined || path === undefined) early.push([name, payload])
     else if (name === 'serve') serve(path, server, log)
-    else if (name === 'drain') leave(JSON.parse(payload.toString()) as DrainOrder)
     else path.took(name, payload)
   }
   open().catch((error: Error) => {
@@ -125,7 +126,6 @@ const leaving = async (
   path?.stopHolding()
   await server?.drain(order)
   path?.flush()
-  channel.write(frameOf('done'))
   // The last words are on their way when the other end has taken them; it may be gone.
   for (let left = 100; left > 0 && channel.waiting() > 0; left--) await new Promise((go) => setTimeout(go, 10))
 }

@@ -35,10 +35,10 @@ export interface Taking {
 const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
 const NOT_LOGGED: Asking = { ...SENT, reserve: 'never' }
 
-/** Takes in what is handed over; `came` hears when there are new decisions. */
+/** Takes in what is handed over; `came` hears the ids of new decisions. */
 export function createTaking(
   parts: Takers & { readonly tally: LiveTally; readonly metrics: Metrics; readonly log: Log },
-  came: () => void,
+  came: (ids: readonly string[]) => void,
 ): Taking {
   const { tally, metrics, journal, log } = parts
   const last = new Map<number, Told>()
@@ -53,7 +53,7 @@ export function createTaking(
       if (decision.movedFrom !== undefined) parts.moved(decision)
     }
     metrics.add('hubward_process_decisions_total', all.length, `${index}`)
-    came()
+    came(all.map(({ decision }) => decision.id))
     return number
   }
   const counts = (index: number, payload: Buffer): void => {
@@ -62,10 +62,10 @@ export function createTaking(
     addCounted(metrics, told.counted)
     for (const [count, labels] of told.leftOut)
       journal.leaveOut(count, labels[0] ?? '', labels[1] ?? '', labels[2] ?? '')
-    const { records, decisions, entries } = told.dropped
+    const { records, ...dropped } = told.dropped
     journal.takeIn([], records)
-    if (decisions > 0) metrics.add('hubward_handover_dropped_total', decisions, 'decisions')
-    if (entries > 0) metrics.add('hubward_handover_dropped_total', entries, 'entries')
+    for (const [what, count] of Object.entries(dropped))
+      if (count > 0) metrics.add('hubward_handover_dropped_total', count, what)
     for (const name of told.panicked) parts.onPanic(name)
     for (const name of told.stale) parts.onStale(name)
   }
@@ -78,12 +78,12 @@ export function createTaking(
       else if (name === 'turnedAway') {
         for (const { decision, needs, now } of JSON.parse(payload.toString()) as TurnedAway[])
           parts.turnedAway((needs === undefined ? {} : { needs }) as Facts, decision as Decision, now)
-      } else if (name !== 'done') log.warn({ process: index, frame: name }, 'a word that only the main process says')
+      } else log.warn({ process: index, frame: name }, 'a word that only the main process says')
       return undefined
     },
     told: () => last,
     end: (index) => {
-      spent.set(index, last.get(index)?.cpuSeconds ?? 0)
+      spent.set(index, last.get(index)?.cpuSeconds ?? spent.get(index) ?? 0)
       last.delete(index)
     },
   }
