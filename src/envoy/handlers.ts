@@ -1,6 +1,9 @@
 import type { AccessEntry } from '../model/outcome.ts'
 
-/** What one ext_proc stream keeps between its messages. The transport makes one for each stream and owns nothing in it. */
+/**
+ * What one ext_proc stream keeps between its messages. The transport makes one for each stream and owns nothing in it.
+ * Its functions are called on it: they may be methods.
+ */
 export interface StreamState {
   /** The headers phase, where the decision waits for the body. */
   waiting?: unknown
@@ -10,6 +13,8 @@ export interface StreamState {
   send?: (answer: Buffer) => void
   /** Ends the stream with INTERNAL, as an exception would. */
   fail?: () => void
+  /** Has these bytes counted as held until the stream ends; false: there is no room for them. Absent: nobody counts. */
+  keep?: (bytes: number) => boolean
   /** Called by the transport when the client has left or the stream has ended. */
   gone?: (() => void) | undefined
 }

@@ -50,15 +50,15 @@ const answerOf = (decision: Decision, extras: AnswerExtras | undefined, phase: P
  */
 export const handlersOf = ({ judge, failed }: Serving): Handlers => {
   const judged = (view: ProcessingView, phase: Phase, stream: StreamState, bytes: number): Buffer => {
-    const { send } = stream
-    const { decision, extras, wait } = judge(view, { protocol: 'ext_proc', canWait: send !== undefined, bytes })
+    const canWait = stream.send !== undefined
+    const { decision, extras, wait } = judge(view, { protocol: 'ext_proc', canWait, bytes })
     stream.waiting = undefined
     stream.decided = true
-    if (wait === undefined || send === undefined) return answerOf(decision, extras, phase, view)
+    if (wait === undefined || !canWait) return answerOf(decision, extras, phase, view)
     stream.gone = wait.begin((later) => {
       stream.gone = undefined
       if (later === undefined) stream.fail?.()
-      else send(answerOf(later.decision, later.extras, phase, view))
+      else stream.send?.(answerOf(later.decision, later.extras, phase, view))
     })
     return encodeProcessingResponse({ kind: 'wait', ms: wait.ms })
   }
@@ -72,7 +72,10 @@ export const handlersOf = ({ judge, failed }: Serving): Handlers => {
         case 'request_headers':
           if (stream.decided) return passOn('request_headers')
           if (message.requestBodyMode === BODY_MODE.buffered && !message.endOfStream) {
-            stream.waiting = message
+            // The headers stay until the body is there, and a peer may have it never come.
+            if (stream.keep?.(bytes.length) === false) throw new WireError('too much is held for this connection')
+            // A copy: what they lie in may be a chunk of many times their size.
+            stream.waiting = decodeProcessingRequest(Buffer.from(bytes))
             return passOn('request_headers')
           }
           return judged(new ProcessingView(message), 'request_headers', stream, bytes.length)

@@ -17,7 +17,7 @@ import { childEnvironment } from './running-envoy.ts'
 export const COUNTED: Readonly<Record<string, readonly [counted: number, room: number]>> = {
   'ext_proc request': [18_279, 60],
   'ext_authz request': [16_704, 60],
-  'ext_proc request on the own transport': [20_635, 60],
+  'ext_proc request on the own transport': [20_427, 60],
   'ext_proc request that is kept, with its record': [35_802, 120],
   'reads, one at a time': [1.001, 0.05],
   'writes, one at a time': [1.001, 0.05],

@@ -1,10 +1,13 @@
 import t from 'tap'
+import { handlersOf } from '../../src/envoy/serving.ts'
 import { FLAG, FRAME } from '../../src/envoy/transport/codes.ts'
 import { FLOOD_COSTS, LIMITS } from '../../src/envoy/transport/limits.ts'
 import { Memory } from '../../src/envoy/transport/memory.ts'
 import { callHeaders, frame, HpackWriter, message, PREFACE, settings, u32 } from '../helpers/h2-frames.ts'
 import { Fuzzer } from '../helpers/h2-fuzz.ts'
 import { echoHandlers, Peer } from '../helpers/h2-peer.ts'
+import { scriptedJudge } from '../helpers/scripted-judge.ts'
+import { PROCESS } from '../helpers/wire-messages.ts'
 
 const HELLO = Buffer.from('hello')
 
@@ -288,6 +291,32 @@ t.test('half messages: a length that is promised costs nothing, and what has com
   t.ok(peer.words().some((word) => word.endsWith('grpc 8 end')))
   peer.connection.lost()
   t.equal(peer.memory.held, 0)
+})
+
+t.test('headers that wait for a body which never comes are counted, and given back with their streams', async (t) => {
+  const failed: unknown[] = []
+  const handlers = handlersOf({ judge: scriptedJudge, failed: (error) => failed.push(error) })
+  const peer = new Peer({ limits: { connectionBytesMax: 100_000 }, handlers }).greet()
+  const waiting = PROCESS.requestSerialize({
+    request_headers: { headers: { headers: [{ key: 'x-pad', raw_value: Buffer.alloc(2_000, 'a') }] } },
+    protocol_config: { request_body_mode: 'BUFFERED' },
+  })
+  // Each in one frame: what comes in pieces is counted while it is gathered, and would be refused by that.
+  const ids = Array.from({ length: 80 }, () => {
+    const id = peer.call()
+    peer.send(frame(FRAME.data, 0, id, message(waiting)))
+    return id
+  })
+  t.ok(peer.memory.held > 90_000 && peer.memory.held <= 100_000, `${peer.memory.held} bytes are held`)
+  const refused = peer.words().filter((word) => word.includes('grpc 13'))
+  t.equal(refused.length, failed.length)
+  t.ok(failed.length >= 25 && failed.length < 40, `${failed.length} of 80 were refused`)
+  t.match(failed[0], { name: 'WireError', message: 'too much is held for this connection' })
+  const { held } = peer.memory
+  peer.send(frame(FRAME.reset, 0, ids[0]!, u32(8)))
+  t.equal(held - peer.memory.held, waiting.length, 'a stream gives back what was held for it')
+  peer.connection.lost()
+  t.same([peer.memory.held, peer.active.count], [0, 0])
 })
 
 t.test('bytes that are no HTTP/2, and frames that are too large, end their connection', async (t) => {

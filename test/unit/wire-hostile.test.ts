@@ -134,6 +134,23 @@ t.test('whatever bytes come, the answer is a message or a WireError: 200,000 mut
   t.ok(refused > rounds / 10 && refused < rounds - rounds / 10, `${refused} refused`)
 })
 
+t.test('a message of more headers or entries than anybody sends is refused, not looked through', async (t) => {
+  const header = nest(0x0a, nest(0x0a, Buffer.from('a')))
+  const headers = (count: number): Buffer => nest(0x12, nest(0x0a, Buffer.concat(Array(count).fill(header))))
+  t.equal(decodeProcessingRequest(headers(4_096)).headers.pairs().length, 4_096)
+  t.throws(() => decodeProcessingRequest(headers(4_097)), { name: 'WireError', message: /more than 4096 headers/ })
+  const entry = nest(0x4a, Buffer.alloc(0))
+  t.doesNotThrow(() => decodeProcessingRequest(Buffer.concat(Array(1_024).fill(entry))))
+  t.throws(() => decodeProcessingRequest(Buffer.concat(Array(1_025).fill(entry))), { name: 'WireError' })
+  const metadata = nest(0x42, Buffer.concat(Array(1_025).fill(nest(0x0a, Buffer.alloc(0)))))
+  t.throws(() => decodeProcessingRequest(metadata), { name: 'WireError', message: /more than 1024 entries/ })
+  const check = nest(
+    0x0a,
+    nest(0x22, nest(0x12, Buffer.concat(Array(4_097).fill(nest(0x1a, nest(0x0a, Buffer.from('a'))))))),
+  )
+  t.throws(() => decodeCheckRequest(check), { name: 'WireError' })
+})
+
 t.test('a large body is neither copied on reading nor kept after writing', async (t) => {
   const body = Buffer.alloc(4 * 1024 * 1024, 'a')
   const message = PROCESS.requestSerialize({ request_body: { body, end_of_stream: true } })

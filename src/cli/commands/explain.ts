@@ -76,7 +76,7 @@ function ofRecord(file: string, id: string | undefined, json: boolean): number {
     .filter((record) => id === undefined || record.decision.id === id)
   if (records.length === 0) {
     complain(
-      `error: ${file} has ${id === undefined ? 'no decision' : `no decision ${id}; most first choices are only counted, see journal.share`}`,
+      `error: ${file} has ${id === undefined ? 'no decision' : `no decision ${id}; most first choices, and moved requests beyond some a second, are only counted: journal.share, journal.movedPerSecond`}`,
     )
     return EXIT_CODES.failure.code
   }

@@ -91,9 +91,11 @@ const httpOptions = (protocol: EnvoyObject, common: EnvoyObject = {}): EnvoyObje
 const STREAM_BYTES = 1_048_576
 
 /**
- * The clusters that hubward is: one with all of its processes, and the main one alone where there are several. Envoy ends every ext_proc stream with RST_STREAM and Node answers about 1,000 of those on
- * one connection with GOAWAY, so a connection is given 800. A hung hubward costs every request the whole
- * message_timeout; an active health check with no panic brings that down to about a millisecond.
+ * The clusters that hubward is: one with all of its processes, and the main one alone where there are several. Envoy ends
+ * every ext_proc stream with RST_STREAM, and servers on Node's HTTP/2 answer about 1,000 of those on one connection with
+ * GOAWAY. hubward bears them, on either transport; a connection is given 800 all the same, so that new TLS files are in
+ * use soon. A hung hubward costs every request the whole message_timeout; an active health check with no panic brings that
+ * down to about a millisecond.
  */
 export const sidecarClusters = (options: EnvoyOptions): EnvoyObject[] =>
   options.processes === 1

@@ -4,6 +4,8 @@ export interface Call {
   readonly send: (message: Buffer) => void
   /** Ends the call with a status of gRPC; 0 is good. Nothing happens where it is over. */
   readonly end: (status: number, message?: string) => void
+  /** Has bytes counted among those that are held for the connection, until the call is over; false: there is no room. */
+  readonly keep: (bytes: number) => boolean
   /** No further message is given until `resume`; the client then runs out of its window. */
   readonly pause: () => void
   readonly resume: () => void

@@ -6,19 +6,42 @@ import { STATUS } from './status.ts'
 
 const WENT_WRONG = 'hubward could not answer'
 
+/** What a stream keeps for its handler, and what the handler may do to it later. */
+class ProcessState implements StreamState {
+  readonly #of: ProcessCall
+  waiting: unknown = undefined
+  decided = false
+  gone: (() => void) | undefined = undefined
+
+  constructor(of: ProcessCall) {
+    this.#of = of
+  }
+
+  send(answer: Buffer): void {
+    this.#of.call.send(answer)
+  }
+
+  fail(): void {
+    this.#of.fail()
+  }
+
+  keep(bytes: number): boolean {
+    return this.#of.call.keep(bytes)
+  }
+}
+
 /** One stream of ext_proc: one request of a client. */
 class ProcessCall implements Receiver {
+  readonly call: Call
   readonly #handlers: Handlers
   readonly #active: Active
-  readonly #call: Call
-  readonly #state: StreamState
+  readonly #state = new ProcessState(this)
   #isOpen = true
 
   constructor(handlers: Handlers, active: Active, call: Call) {
     this.#handlers = handlers
     this.#active = active
-    this.#call = call
-    this.#state = { send: (answer) => call.send(answer), fail: () => this.#fail() }
+    this.call = call
     active.count += 1
   }
 
@@ -27,15 +50,15 @@ class ProcessCall implements Receiver {
     try {
       const answer = this.#handlers.process(bytes, this.#state)
       if (answer === END) this.halfClosed()
-      else if (answer !== undefined) this.#call.send(answer)
+      else if (answer !== undefined) this.call.send(answer)
     } catch (error) {
       this.#handlers.failed(error, 'ext_proc')
-      this.#fail()
+      this.fail()
     }
   }
 
   halfClosed(): void {
-    this.#call.end(STATUS.ok)
+    this.call.end(STATUS.ok)
     this.gone()
   }
 
@@ -46,9 +69,9 @@ class ProcessCall implements Receiver {
     this.#state.gone?.()
   }
 
-  #fail(): void {
+  fail(): void {
     if (!this.#isOpen) return
-    this.#call.end(STATUS.internal, WENT_WRONG)
+    this.call.end(STATUS.internal, WENT_WRONG)
     this.gone()
   }
 }

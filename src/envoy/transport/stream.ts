@@ -56,6 +56,8 @@ export class Stream implements Call, MessageSink, Outgoing {
   #isEnding = false
   #isReading = false
   #isPaused = false
+  /** Bytes that the method holds for this call. */
+  #kept = 0
   #trailers: Buffer | undefined
   /** Bytes of messages that wait until the answers before them have left. */
   #backlog: Buffer[] = []
@@ -98,6 +100,12 @@ export class Stream implements Call, MessageSink, Outgoing {
     if (!this.#isPaused) return
     this.#isPaused = false
     if (!this.#isReading && this.queue.length === 0) this.#catchUp()
+  }
+
+  keep(bytes: number): boolean {
+    if (!this.#host.memory.take(bytes)) return false
+    this.#kept += bytes
+    return true
   }
 
   /** Answers what is no gRPC. */
@@ -158,6 +166,8 @@ export class Stream implements Call, MessageSink, Outgoing {
     this.#stopReading()
     this.#trailers = undefined
     this.#host.outflow.forget(this)
+    this.#host.memory.give(this.#kept)
+    this.#kept = 0
     const { receiver } = this
     this.receiver = undefined
     receiver?.gone()

@@ -10,7 +10,6 @@ export interface CheckRequest {
   readonly host: string
   /** The peer's address, `ip:port`; empty where it has none. */
   readonly source: string
-  readonly principal: string
   readonly body: Buffer | undefined
   readonly contextExtensions: Readonly<Record<string, string>>
   /** Dynamic metadata by namespace. */
@@ -32,7 +31,6 @@ const readCheck = (bytes: Buffer, headers: HeaderMap): CheckRequest => {
     path: '',
     host: '',
     source: '',
-    principal: '',
     body: undefined,
     contextExtensions: NO_EXTENSIONS,
     metadata: NO_STRUCTS,
@@ -76,7 +74,6 @@ const readPeer = (reader: Reader, request: Draft): void => {
   const outer = reader.enter()
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === 0x0a) request.source = readAddress(reader)
-    else if (tag === 0x22) request.principal = reader.utf8()
     else reader.skip(tag)
   }
   reader.leave(outer)

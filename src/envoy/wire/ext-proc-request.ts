@@ -1,6 +1,6 @@
 import { HeaderMap, readHeaders } from './header-map.ts'
 import { Reader } from './reader.ts'
-import { metadataPlaces, type StructMap, structsAt } from './struct.ts'
+import { metadataPlaces, noteEntry, type StructMap, structsAt } from './struct.ts'
 
 /** Which of its messages Envoy sent; `other` is one that this codec does not know, of a later version. */
 export type ProcessingKind =
@@ -85,7 +85,7 @@ export const decodeProcessingRequest = (bytes: Buffer): ProcessingRequest => {
         break
       case 0x4a: // attributes
         attributesAt ??= []
-        attributesAt.push(reader.pos)
+        noteEntry(reader, attributesAt)
         reader.skip(tag)
         break
       case 0x50: // observability_mode

@@ -1,9 +1,11 @@
-import { fromLatin1, isAscii, type Reader } from './reader.ts'
+import { fromLatin1, isAscii, type Reader, WireError } from './reader.ts'
 
 /** Places for each header: where its name begins and ends, and its value. */
 const PLACES = 4
 /** Headers for which there is always room; a message with more has room of its own, and only until the next one. */
 const USUAL = 128
+/** The most headers of a message: Envoy lets 100 in unless it is told otherwise, and each look-up goes over all of them. */
+const HEADERS_MAX = 4_096
 /** Texts of how many names are remembered, and up to which length. */
 const NAMES_MAX = 256
 const TEXT_BYTES_MAX = 128
@@ -38,8 +40,9 @@ export class HeaderMap {
     if (places.length > USUAL * PLACES) places = new Int32Array(USUAL * PLACES)
   }
 
-  /** Notes a header by its places. */
+  /** Notes a header by its places. Throws WireError where there are too many. */
   note(nameAt: number, nameEnd: number, valueAt: number, valueEnd: number): void {
+    if (count === HEADERS_MAX) throw new WireError(`a message has more than ${HEADERS_MAX} headers`)
     const at = count * PLACES
     if (at === places.length) {
       const larger = new Int32Array(places.length * 2)

@@ -90,12 +90,21 @@ export const NO_STRUCTS = new StructMap(undefined, NO_PLACES)
 export const structsAt = (reader: Reader, entries: readonly number[] | undefined): StructMap =>
   entries === undefined ? NO_STRUCTS : new StructMap(reader, entries)
 
+/** The most filters or namespaces of a message, each of which a look-up goes over. */
+const ENTRIES_MAX = 1_024
+
+/** Notes that an entry starts at the cursor. Throws WireError where there are too many. */
+export const noteEntry = (reader: Reader, entries: number[]): void => {
+  if (entries.length === ENTRIES_MAX) throw new WireError(`a map has more than ${ENTRIES_MAX} entries`)
+  entries.push(reader.pos)
+}
+
 /** Passes over a core.v3.Metadata message; gives where its filter_metadata entries start. */
 export const metadataPlaces = (reader: Reader): number[] => {
   const entries: number[] = []
   const outer = reader.enter()
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag === 0x0a) entries.push(reader.pos)
+    if (tag === 0x0a) noteEntry(reader, entries)
     reader.skip(tag)
   }
   reader.leave(outer)
