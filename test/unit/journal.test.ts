@@ -139,6 +139,26 @@ t.test('while all traffic is moved the first of each second are written, and ref
   t.equal(decisions(found).length + leftOut(found), 3_305, 'and what was left out is counted')
 })
 
+t.test('records are gathered, and built many at a time', async (t) => {
+  const TURNS = 400
+  let turn = 0
+  const builtIn = new Set<number>()
+  const { journal } = setUp(t, {
+    record: (made, sampledBy) => {
+      builtIn.add(turn)
+      return record(made, sampledBy)
+    },
+  })
+  for (; turn < TURNS; turn++) {
+    send(journal, decision(`moved-${turn}`, 'fallback'))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await journal.close()
+  t.equal(journal.stats().decisions.written, TURNS)
+  // One by one it would be a turn each.
+  t.ok(builtIn.size <= TURNS / 2, `${TURNS} records were built in ${builtIn.size} turns of the event loop`)
+})
+
 t.test('the share is a function of the request id, so another run keeps the same requests', async (t) => {
   const kept = async () => {
     const { dir, journal } = setUp(t, { share: 0.2 })
