@@ -4,7 +4,7 @@ import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { compileCondition } from './documents/conditions.ts'
 import { noiseProblems } from './documents/thresholds.ts'
-import { emptySnapshot, fold } from './engine/fold.ts'
+import { emptySnapshot } from './engine/fold.ts'
 import { noiseOf } from './engine/noise.ts'
 import { mergeSets } from './engine/programs.ts'
 import { ENGINE_VERSION } from './engine/version.ts'
@@ -44,7 +44,9 @@ import { openRollouts } from './sidecar/rollouts.ts'
 import { createSessionMoves } from './sidecar/session-moves.ts'
 import { siteReady } from './sidecar/site-ready.ts'
 import { openSources } from './sidecar/sources.ts'
+import { type StartWatch, starting } from './sidecar/starting.ts'
 import { createTally } from './sidecar/tally.ts'
+import { timedFold } from './sidecar/timed-fold.ts'
 import { warmUp } from './sidecar/warm-up.ts'
 import { createStore } from './store.ts'
 
@@ -66,7 +68,13 @@ const TICK_MS = 1_000
  * Starts hubward: plain calls, in the order in which one thing needs another. Rejects, with nothing left running, if it
  * can't listen; documents that can't be used are no reason, they are told and waited for.
  */
-export const startSidecar = async (config: Config, log: Log, version: string): Promise<Sidecar> => {
+export const startSidecar = async (
+  config: Config,
+  log: Log,
+  version: string,
+  watch: StartWatch = {},
+): Promise<Sidecar> => {
+  const { step, wait, finish } = starting(watch)
   const clock = systemClock()
   const metrics = createMetrics({ process: true })
   const say = transitions()
@@ -89,7 +97,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
   const compiler = createFlagCompiler({ fractionalVersion: config.fractionalVersion })
   const store = createStore({
     initial: emptySnapshot(compileCondition, compiler.compile),
-    fold: timed(metrics),
+    fold: timedFold(metrics),
     onError: (error, where) => bug(error, where),
   })
   const tally = createTally(config.sidecars)
@@ -121,6 +129,8 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       ),
     onError: (error) => bug(error, 'journal'),
   })
+  const abandon = (): Promise<void> => journal.close()
+  watch.opened?.(abandon)
   let admin: Awaited<ReturnType<typeof startAdmin>> | undefined
   const told = (event: Event): void => {
     // Refused samples can come with every scrape: they are counted, and the first of a kind is in the log.
@@ -321,10 +331,11 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       },
       { onError: (error) => bug(error, 'admin'), onProblem: (problem) => log.warn(problemText(problem)) },
     )
+    watch.signal?.throwIfAborted()
     rollouts.restore()
-    await sources.start()
-    await flags.start()
-    await flags.serve()
+    await wait(sources.start())
+    await wait(flags.start())
+    await step(flags.serve())
     feeds.start()
     ticks = setInterval(() => {
       apply({ kind: 'time-passed', at: clock.now() })
@@ -335,10 +346,10 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
     }, TICK_MS)
     const hasDocuments = (): boolean => store.current.data.documentsVersion > 0
     // Until Envoy has said which clusters it has, all would be taken to exist.
-    if (config.envoyAdmin !== undefined) await clustersKnown(store, log)
+    if (config.envoyAdmin !== undefined) await wait(clustersKnown(store, log))
     else log.info('envoyAdmin is not configured: whether Envoy has the clusters of the documents is not checked')
     jobs.restore()
-    if (hasDocuments()) await warmUp(judgeParts, bug, config.transport)
+    if (hasDocuments()) await step(warmUp(judgeParts, bug, config.transport))
     server = await startEnvoyServer(
       config.listeners,
       { ...handlers, accessLog: processes.accessLog },
@@ -366,7 +377,7 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       })
     }
     // Requests are served by now: the others join when they are warm.
-    await processes.start()
+    await finish(processes.start())
   } catch (error) {
     await endAll()
     throw error
@@ -384,15 +395,6 @@ export const startSidecar = async (config: Config, log: Log, version: string): P
       await endAll()
       log.info({ envoy: how }, 'stopped')
     },
-    abandon: () => journal.close(),
+    abandon,
   }
 }
-
-const timed =
-  (metrics: ReturnType<typeof createMetrics>): typeof fold =>
-  (snapshot, change) => {
-    const from = performance.now()
-    const folded = fold(snapshot, change)
-    metrics.observeMs('hubward_fold_seconds', performance.now() - from)
-    return folded
-  }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -284,6 +284,44 @@ t.test('asked to end twice it ends at once', async (t) => {
   running.process.kill('SIGTERM')
   await until('its end', () => running.process.exitCode !== null)
   t.equal(running.process.exitCode, 1)
+})
+
+t.test('asked to end while it starts it ends in good order, as far as it has come', async (t) => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  await new Promise<void>((resolve) => silent.once('listening', resolve))
+  t.teardown(() => silent.close())
+  const { port } = silent.address() as { port: number }
+  const start = (more: object) => {
+    const folder = newFolder(t)
+    const running = startHubward(hubwardFolder(folder, documents, { log: { level: 'info' }, ...more }), [
+      // Something that goes wrong where nobody expects it.
+      ...['--import', "data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('made up')})"],
+    ])
+    t.teardown(() => running.stop())
+    const over = new Promise<number | null>((resolve) => running.process.once('close', resolve))
+    const lastWord = async () => (await journalOf(folder, { streams: ['changes'] })).at(-1)?.kind
+    return { running, over, lastWord }
+  }
+  for (const [signal, code, says] of [
+    ['SIGTERM', 0, /stopped before it served/],
+    ['SIGUSR2', 1, /a mistake of ours: ending/],
+  ] as const) {
+    const asked = new Promise<Socket>((resolve) => silent.once('connection', resolve))
+    const { running, over, lastWord } = start({ envoyAdmin: { address: `127.0.0.1:${port}` } })
+    const question = await asked
+    running.process.kill(signal)
+    t.equal(await over, code, signal)
+    question.destroy()
+    t.match(running.log(), says)
+    t.notMatch(running.log(), /all clusters are taken to exist|hubward serves/)
+    t.equal(await lastWord(), 'stopped')
+  }
+  const { running, over, lastWord } = start({ processes: 2 })
+  await until('the first process', () => running.log().includes('hubward serves'))
+  running.process.kill('SIGTERM')
+  t.equal(await over, 0)
+  t.match(running.log(), /stopping: answering until[\s\S]*"stopped"/)
+  t.equal(await lastWord(), 'stopped')
 })
 
 t.test('what it needs and cannot have is told with its place, and nothing is left running', async (t) => {

@@ -57,10 +57,10 @@ export interface RunningHubward {
   readonly stop: () => Promise<void>
 }
 
-/** Starts `hubward serve`. It is ready when Envoy's health check of it says so. */
-export function startHubward({ config }: HubwardFolder): RunningHubward {
+/** Starts `hubward serve`, with more for Node itself. It is ready when Envoy's health check of it says so. */
+export function startHubward({ config }: HubwardFolder, forNode: readonly string[] = []): RunningHubward {
   const cli = join(root, 'src', 'cli', 'hubward.ts')
-  const child = spawn(process.execPath, [cli, 'serve', '--config', config], {
+  const child = spawn(process.execPath, [...forNode, cli, 'serve', '--config', config], {
     env: childEnvironment(),
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -30,28 +30,46 @@ export const serveCommand = (program: Command): void => {
       }
       const log = createLog(config.logLevel, undefined, { instance: config.instance })
       let sidecar: Sidecar | undefined
+      let abandon = (): Promise<void> => Promise.resolve()
+      const leave = (code: number): void => log.flush(() => process.exit(code))
       const end = (error: unknown): void => {
         // The process is not to be trusted after this; whoever runs it starts it again, and Envoy's defaults hold meanwhile.
         setTimeout(() => process.exit(EXIT_CODES.failure.code), 1_000)
         log.fatal({ err: error }, 'a mistake of ours: ending')
-        const written = sidecar?.abandon() ?? Promise.resolve()
-        const leave = (): void => log.flush(() => process.exit(EXIT_CODES.failure.code))
-        written.then(leave, leave)
+        const failed = (): void => leave(EXIT_CODES.failure.code)
+        abandon().then(failed, failed)
       }
       process.on('uncaughtException', end).on('unhandledRejection', end)
-      // Loaded here: gRPC and the HTTP framework are half of the time that any other command takes to start.
-      const { startSidecar } = await import('../../sidecar.ts')
-      const running = await startSidecar(config, log, packageVersion())
-      sidecar = running
-      process.stdout.write(
-        `${JSON.stringify({ listeners: running.addresses, admin: running.adminUrl, pid: process.pid })}\n`,
-      )
-      let asked = false
+      const asked = new AbortController()
+      const drain = (running: Sidecar): void => void running.stop().then(() => leave(EXIT_CODES.ok.code))
       const stop = (): void => {
-        if (asked) process.exit(EXIT_CODES.failure.code)
-        asked = true
-        void running.stop().then(() => log.flush(() => process.exit(EXIT_CODES.ok.code)))
+        if (asked.signal.aborted) process.exit(EXIT_CODES.failure.code)
+        asked.abort()
+        // The start, which may be under way, hears of it as well.
+        if (sidecar !== undefined) drain(sidecar)
       }
       process.on('SIGTERM', stop).on('SIGINT', stop)
+      // Loaded here: gRPC and the HTTP framework are half of the time that any other command takes to start.
+      const { startSidecar } = await import('../../sidecar.ts')
+      try {
+        sidecar = await startSidecar(config, log, packageVersion(), {
+          signal: asked.signal,
+          opened: (write) => {
+            abandon = write
+          },
+        })
+      } catch (error) {
+        if (error !== asked.signal.reason) throw error
+        log.info('stopped before it served')
+        leave(EXIT_CODES.ok.code)
+        return
+      }
+      if (asked.signal.aborted) {
+        drain(sidecar)
+        return
+      }
+      process.stdout.write(
+        `${JSON.stringify({ listeners: sidecar.addresses, admin: sidecar.adminUrl, pid: process.pid })}\n`,
+      )
     })
 }
