@@ -47,7 +47,7 @@ export const LOADS: readonly LoadKind[] = [
 ]
 
 /** Enough that what is compiled is compiled. */
-const WARM = { connections: 32, requests: 8_000 } as const
+const WARM = { connections: 32, requests: 24_000 } as const
 const ENVOY_SAYS = 'ext_proc.*(failure_mode_allowed|message_timeouts|streams_failed)$'
 
 /** Sends the same traffic through Envoy with each peer in turn, several rounds, and gives the medians; undefined without Go. */
