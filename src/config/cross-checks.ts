@@ -52,27 +52,51 @@ type Tell = (
   severity?: Problem['severity'],
 ) => void
 
-function processes({ listeners, processes: count }: WrittenConfig, tell: Tell): void {
+/** The longest path of a socket that Linux takes, in bytes. */
+const SOCKET_BYTES_MAX = 107
+
+interface Place {
+  readonly host: string
+  readonly port: number
+}
+
+function processes({ listeners, processes: count, admin: { address: admin }, openfeature }: WrittenConfig, tell: Tell) {
   if (count === 1) return
-  const taken = new Set<string>()
+  const places = [admin, openfeature.sync?.address].flatMap((one) => hostAndPort(one ?? '') ?? [])
+  const sockets = new Set([openfeature.sync?.socket])
+  const wrongOfPort = ({ host, port }: Place, process: number): string | undefined => {
+    const place = { host, port: processPort(port, process) }
+    if (place.port > 65_535) return `there is no port ${place.port}`
+    const isTaken = places.some((one) => isOnePlace(one, place))
+    places.push(place)
+    return isTaken ? `process ${process} would listen on ${host}:${place.port}, which another has` : undefined
+  }
+  const wrongOfSocket = (path: string, process: number): string | undefined => {
+    const own = processSocket(path, process)
+    const isTaken = sockets.has(own)
+    sockets.add(own)
+    if (Buffer.byteLength(own) > SOCKET_BYTES_MAX)
+      return `process ${process} would listen on ${own}, and no socket has a path of more than ${SOCKET_BYTES_MAX} bytes`
+    return isTaken ? `process ${process} would listen on ${own}, which another has` : undefined
+  }
   for (const [index, { socket, address }] of listeners.entries()) {
-    const place = address === undefined ? undefined : hostAndPort(address)
+    const place = hostAndPort(address ?? '')
     for (let process = 0; process < count; process++) {
-      const port = place === undefined ? 0 : processPort(place.port, process)
-      const where = socket === undefined ? `${place?.host}:${port}` : processSocket(socket, process)
-      const isTaken = taken.has(where) && (socket !== undefined || port > 0)
-      taken.add(where)
-      if (port <= 65_535 && !isTaken) continue
-      tell(
-        ['listeners', index],
-        'config/processes',
-        isTaken ? `process ${process} would listen on ${where}, which another has` : `there is no port ${port}`,
-        'each process has a listener of its own: leave as many ports free behind each address',
-      )
+      const wrong = socket !== undefined ? wrongOfSocket(socket, process) : place && wrongOfPort(place, process)
+      if (wrong === undefined) continue
+      const remedy = 'each process has a listener of its own: leave as many ports or names free behind each of these'
+      tell(['listeners', index], 'config/processes', wrong, remedy)
       break
     }
   }
 }
+
+/** Whether two can't both listen: a host may stand for all of them. */
+const isOnePlace = (a: Place, b: Place): boolean =>
+  a.port === b.port && a.port > 0 && (a.host === b.host || covers(a.host, b.host) || covers(b.host, a.host))
+
+const covers = (host: string, other: string): boolean =>
+  host === '::' || (host === '0.0.0.0' && !other.includes(':')) || (host === 'localhost' && isLoopback(other))
 
 function admin({ admin: { address, tokensFile, tls } }: WrittenConfig, tell: Tell): void {
   const place = hostAndPort(address)

@@ -678,10 +678,10 @@ export function processLaws(t: Test): void {
   })
 
   t.test('listeners that several processes would share are told by the configuration', (t) => {
-    const told = (listeners: object[], processes: number): string[] => {
+    const told = (listeners: object[], processes: number, more: object = {}): string[] => {
       const settings = [`processes=${processes}`]
       const file = join(tmpdir(), `hubward-processes-${process.pid}.json`)
-      writeFileSync(file, JSON.stringify({ listeners, documents: [{ name: 'd', dir: 'd' }] }))
+      writeFileSync(file, JSON.stringify({ listeners, documents: [{ name: 'd', dir: 'd' }], ...more }))
       t.teardown(() => rmSync(file, { force: true }))
       return readConfig({ file, environment: {}, settings }).problems.map(({ code, message }) => `${code} ${message}`)
     }
@@ -692,6 +692,21 @@ export function processLaws(t: Test): void {
     t.match(told([{ address: '127.0.0.1:65535' }], 2), [/config\/processes there is no port 65536/])
     t.match(told([{ socket: '/run/a' }, { socket: '/run/a.1' }], 2), [/config\/processes .*\/run\/a\.1/])
     t.strictSame(told([{ socket: '/run/a' }, { socket: '/run/a.1' }], 1), [])
+    for (const [all, one] of [
+      ['0.0.0.0', '127.0.0.1'],
+      ['[::]', '127.0.0.1'],
+      ['localhost', '[::1]'],
+    ]) {
+      t.match(told([{ address: `${all}:7000` }, { address: `${one}:7001` }], 2), [/config\/processes .*:7001/])
+      t.match(told([{ address: `${one}:7000` }, { address: `${all}:7001` }], 2), [/config\/processes .*:7001/])
+    }
+    t.strictSame(told([{ address: '0.0.0.0:7000' }, { address: '[::1]:7001' }], 2), [])
+    t.match(told([{ address: '127.0.0.1:9469' }], 2), [/config\/processes .*:9470, which another has/], 'admin')
+    const sync = { openfeature: { sync: { address: '127.0.0.1:7001' } } }
+    t.match(told([{ address: '127.0.0.1:7000' }], 2, sync), [/config\/processes .*:7001/])
+    t.match(told([{ socket: '/run/a' }], 3, { openfeature: { sync: { socket: '/run/a.2' } } }), [/a\.2, which another/])
+    t.strictSame(told([{ socket: `/run/${'a'.repeat(100)}` }], 10), [])
+    t.match(told([{ socket: `/run/${'ä'.repeat(50)}` }], 11), [/config\/processes process 10 .*107 bytes/])
     t.match(told([{ socket: '/run/a' }], 65), [/config\/setting "65" is no value/])
     t.end()
   })
