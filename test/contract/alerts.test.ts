@@ -114,6 +114,21 @@ const FIRES: Readonly<Record<string, { on: object[]; off: object[]; after: strin
     after: '6m',
     says: /Work of class training is delayed/,
   },
+  HubwardProcessLags: {
+    on: [{ series: `hubward_handover_dropped_total{${AT},what="decisions"}`, values: '0+3x60' }],
+    off: [steady(`hubward_handover_dropped_total{${AT},what="decisions"}`, 7)],
+    after: '5m',
+    says: /decisions in ten minutes found no room/,
+  },
+  HubwardJobsNotRelayed: {
+    on: [{ series: `hubward_relayed_total{${AT},result="refused"}`, values: '0+1x60' }],
+    off: [
+      steady(`hubward_relayed_total{${AT},result="refused"}`, 7),
+      { series: `hubward_relayed_total{${AT},result="relayed"}`, values: '0+9x60' },
+    ],
+    after: '5m',
+    says: /got what their route says for a hubward that is down/,
+  },
   HubwardRequiredSignalStale: {
     on: [steady(`hubward_required_signal_stale{${staleLabels}}`, 1)],
     off: [{ series: `hubward_required_signal_stale{${staleLabels}}`, values: '1 1 _x60' }],
