@@ -15,6 +15,8 @@ const vhosts = { by: 'vhost', hosts: [{ domains: ['eu.example.com', '*.eu.exampl
 const shapes: Record<string, Partial<EnvoyOptions>> = {
   'the defaults': {},
   ext_authz: { mode: 'ext_authz' },
+  'several processes': { processes: 3 },
+  'several processes by ext_authz': { processes: 3, mode: 'ext_authz' },
   'ext_authz by virtual host': { mode: 'ext_authz', residency: vhosts },
   'a class by listener, an unrestricted default and hops': {
     residency: { by: 'listener', class: 'eu' },

@@ -249,10 +249,23 @@ export async function processesThroughEnvoy(t: Test): Promise<void> {
   })
 
   t.test('by ext_authz jobs are decided by the main process, and all leave together in good order', async (t) => {
-    const { running, pids, send, reserve, page, sumOf } = await setUp(t, { drain: '2s' }, { mode: 'ext_authz' })
+    const { running, pids, send, reserve, page, sumOf, allServe } = await setUp(
+      t,
+      { drain: '2s' },
+      { mode: 'ext_authz' },
+    )
     await reserve(9)
     t.equal(JSON.parse(await page('/v1/jobs')).jobs.length, 9)
     t.equal(await sumOf('hubward_relayed_total'), 0)
+    process.kill(pids()[0]!, 'SIGKILL')
+    const { byKey } = await send(200)
+    const undecided = [...byKey].filter(([key]) => !/^(ams|fra) first-choice$/.test(key))
+    t.ok(
+      undecided.reduce((sum, [, count]) => sum + count, 0) <= 8,
+      `one that has died is asked no more than it had under way: ${undecided.join()}`,
+    )
+    await until('its successor', async () => (await sumOf('hubward_process_restarts_total', 'ended')) === 1)
+    await allServe()
     const traffic = send(400)
     running.process.kill('SIGTERM')
     const code = new Promise((resolve) => running.process.once('close', resolve))

@@ -22,12 +22,7 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
     typed_config: typed('extensions.filters.http.ext_proc.v3.ExternalProcessor', {
       grpc_service: {
         envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true },
-        retry_policy: {
-          num_retries: options.processes === 1 ? 1 : 2,
-          retry_on: 'reset,connect-failure,refused-stream,unavailable',
-          retry_back_off: { base_interval: '0.001s', max_interval: '0.005s' },
-          ...(options.processes === 1 ? {} : ANOTHER_PROCESS),
-        },
+        retry_policy: retryPolicy(options),
       },
       stat_prefix: DECISION_STATS,
       // Chat goes on to the default of its residency class; the routes of the job classes say otherwise.
@@ -53,6 +48,13 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
   }
 }
 
+const retryPolicy = ({ processes }: EnvoyOptions): EnvoyObject => ({
+  num_retries: processes === 1 ? 1 : 2,
+  retry_on: 'reset,connect-failure,refused-stream,unavailable',
+  retry_back_off: { base_interval: '0.001s', max_interval: '0.005s' },
+  ...(processes === 1 ? {} : ANOTHER_PROCESS),
+})
+
 /** A process that has just died is asked only once: the next try is another's. */
 const ANOTHER_PROCESS: EnvoyObject = {
   retry_host_predicate: [
@@ -72,6 +74,8 @@ function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
       grpc_service: {
         envoy_grpc: { cluster_name: SIDECAR_CLUSTER, skip_envoy_headers: true },
         timeout: seconds(options.messageTimeoutMs),
+        // Routes of jobs ask the main process without a second try, which could reserve twice.
+        ...(options.processes === 1 ? {} : { retry_policy: retryPolicy(options) }),
       },
       stat_prefix: DECISION_STATS,
       failure_mode_allow: true,
