@@ -49,13 +49,16 @@ function extProc(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
 }
 
 const retryPolicy = ({ processes }: EnvoyOptions): EnvoyObject => ({
-  num_retries: processes === 1 ? 1 : 2,
+  num_retries: processes === 1 ? 1 : 3,
   retry_on: 'reset,connect-failure,refused-stream,unavailable',
   retry_back_off: { base_interval: '0.001s', max_interval: '0.005s' },
   ...(processes === 1 ? {} : ANOTHER_PROCESS),
 })
 
-/** A process that has just died is asked only once: the next try is another's. */
+/**
+ * A process that has just died is asked only once: the next try is another's. By least requests the dead one, which has
+ * none, comes up again and again; so Envoy looks ten times for one that was not asked.
+ */
 const ANOTHER_PROCESS: EnvoyObject = {
   retry_host_predicate: [
     {
@@ -63,7 +66,7 @@ const ANOTHER_PROCESS: EnvoyObject = {
       typed_config: typed('extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate'),
     },
   ],
-  host_selection_retry_max_attempts: 5,
+  host_selection_retry_max_attempts: 10,
 }
 
 function extAuthz(set: DocumentSet, options: EnvoyOptions): EnvoyObject {
