@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
-import { EDGES_SECONDS, Histogram, OTHER, type Slot, Slots } from './metrics/slots.ts'
+import { Histograms } from './metrics/histograms.ts'
+import { type Slot, Slots } from './metrics/slots.ts'
 import { type LabelsOf, METRICS, type MetricName, type MetricOf } from './metrics/table.ts'
 
 /** Numbers with labels at the moment of a scrape. */
@@ -29,6 +30,13 @@ export interface Metrics {
   readonly text: () => Promise<string>
   readonly contentType: string
   readonly close: () => void
+}
+
+/** What adds to these counters; labels are handed on one by one, so that counting makes no list of them. */
+export const countingInto = (slots: ReadonlyMap<string, Slots>): Metrics['add'] => {
+  const add = (name: string, count: number, a?: string, b?: string, c?: string, d?: string): void =>
+    slots.get(name)!.add(count, a, b, c, d)
+  return add as Metrics['add']
 }
 
 /** What prom-client asks of a metric when it writes one. */
@@ -63,8 +71,12 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
 
   for (const [name, row] of Object.entries(METRICS)) {
     const labels: readonly string[] = row.labels
-    if (row.type === 'histogram') histograms.set(name, new Histograms(labels, 'scale' in row ? row.scale : 1))
-    else if (row.type === 'counter') {
+    if (row.type === 'histogram') {
+      const made = new Histograms(labels, 'scale' in row ? row.scale : 1)
+      // One without labels is there from the start, as counters are.
+      if (labels.length === 0) made.of([])
+      histograms.set(name, made)
+    } else if (row.type === 'counter') {
       const made = new Slots(labels, (label) => known.get(label))
       // A counter without labels is there from the start, at 0, so that its first rise can be seen.
       if (labels.length === 0) made.add(0)
@@ -89,10 +101,8 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
     registry.registerMetric(written as unknown as Metric)
   }
 
-  const add = (name: string, count: number, a?: string, b?: string, c?: string, d?: string): void =>
-    slots.get(name)!.add(count, a, b, c, d)
   const metrics: Metrics = {
-    add: add as Metrics['add'],
+    add: countingInto(slots),
     observeMs: (name, ms, ...labels) =>
       histograms
         .get(name)!
@@ -135,48 +145,3 @@ function withProcess(metrics: Metrics, registry: Registry): Metrics {
     },
   }
 }
-
-/** The histograms of one metric by its labels, whose values are those of tables and documents and therefore few. */
-class Histograms {
-  readonly #labels: readonly string[]
-  readonly #scale: number
-  readonly #byLabels = new Map<string, { readonly labels: readonly string[]; readonly histogram: Histogram }>()
-
-  constructor(labels: readonly string[], scale: number) {
-    this.#labels = labels
-    this.#scale = scale
-    if (labels.length === 0) this.of([])
-  }
-
-  of(labels: readonly string[]): Histogram {
-    const key = labels.length > 1 ? labels.join('\n') : (labels[0] ?? '')
-    let known = this.#byLabels.get(key)
-    if (known === undefined) {
-      if (this.#byLabels.size >= SERIES_MAX) return this.of(labels.map(() => OTHER))
-      known = { labels, histogram: new Histogram(this.#scale) }
-      this.#byLabels.set(key, known)
-    }
-    return known.histogram
-  }
-
-  values(name: string) {
-    return [...this.#byLabels.values()].flatMap(({ labels, histogram }) => {
-      const own = Object.fromEntries(this.#labels.map((label, index) => [label, labels[index] ?? '']))
-      const { cumulative, count, sumSeconds } = histogram.read()
-      const bucket = `${name}_bucket`
-      return [
-        ...cumulative.map((value, index) => ({
-          labels: { ...own, le: EDGES_SECONDS[index]! * this.#scale },
-          value,
-          metricName: bucket,
-        })),
-        { labels: { ...own, le: '+Inf' }, value: count, metricName: bucket },
-        { labels: own, value: sumSeconds, metricName: `${name}_sum` },
-        { labels: own, value: count, metricName: `${name}_count` },
-      ]
-    })
-  }
-}
-
-/** Series of one histogram, beyond which all count as one. */
-const SERIES_MAX = 500

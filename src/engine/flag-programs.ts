@@ -47,6 +47,14 @@ export const reflag = ({ data, programs: before }: EngineSnapshot, now: EpochMs,
   return { programs, data: { ...data, gates, held } }
 }
 
+/** The hashes of all flags in force, as they were written and as rollouts render them: their programs are still needed. */
+export const hashesInForce = ({ data, programs }: EngineSnapshot): ReadonlySet<string> => {
+  const hashes = new Set<string>()
+  for (const { flag } of programs.flags.values()) hashes.add(flag.hash)
+  for (const { set } of Object.values(data.flagSets)) for (const { hash } of Object.values(set.flags)) hashes.add(hash)
+  return hashes
+}
+
 /** The names of policies that flags and rollouts speak of: they stay addressable. */
 export const refsNamed = ({
   flagSets,

@@ -6,7 +6,7 @@ import type { EpochMs } from '../model/names.ts'
 import type { DecisionRecord } from '../model/record.ts'
 import { LineFile } from './line-file.ts'
 import { type JournalLine, STREAMS, type StreamName } from './lines.ts'
-import { keptBy, LeftOut, MovedLimit } from './sampling.ts'
+import { LeftOut, sampler } from './sampling.ts'
 
 /** What is kept, where, and how safely. */
 export interface JournalSettings {
@@ -96,7 +96,6 @@ export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> 
       }),
     ]),
   ) as Record<StreamName, LineFile>
-  const moved = new MovedLimit(options.movedPerSecond ?? MOVED_PER_SECOND)
   const leftOut = new LeftOut(options.known ?? (() => undefined), clock.now())
   let ring: { readonly made: Made; readonly sampledBy: DecisionRecord['sampledBy'] }[] = []
   let isBuilding = false
@@ -161,13 +160,11 @@ export function openJournal<Made>(options: JournalOptions<Made>): Journal<Made> 
   timer.unref()
 
   return {
-    wants: (decision, requestId) => {
-      const by = keptBy(decision, options.isJob(decision.class))
-      if (by === 'job' || (by === 'not-first-choice' && moved.takes(decision))) return by
-      if (options.share > 0 && options.chance(requestId) < options.share) return 'share'
-      leftOut.add(decision)
-      return undefined
-    },
+    wants: sampler({
+      ...options,
+      movedPerSecond: options.movedPerSecond ?? MOVED_PER_SECOND,
+      leftOut: (decision) => leftOut.add(decision),
+    }),
     keep: (made, sampledBy) => {
       if (ring.length >= RING_MAX || isClosed) {
         unbuilt.decisions++

@@ -27,7 +27,7 @@ export const isJobClass = (name: string, workload: WorkloadClass | undefined): b
 const USUAL: ReadonlySet<Reason> = new Set(['first-choice', 'session', 'hop', 'no-policy'])
 
 /** Why this decision is kept, or undefined: it is left to the share. */
-export function keptBy(decision: Decision, isJob: boolean): DecisionRecord['sampledBy'] | undefined {
+function keptBy(decision: Decision, isJob: boolean): DecisionRecord['sampledBy'] | undefined {
   if (isJob) return 'job'
   return USUAL.has(decision.reason) ? undefined : 'not-first-choice'
 }
@@ -41,7 +41,7 @@ const KINDS_MAX = 1_000
  * in minutes, push out what was written before, and cost more than all deciding. Refusals are always kept, because
  * their clients were told where to ask for the reason.
  */
-export class MovedLimit {
+class MovedLimit {
   readonly #perSecond: number
   #second = -1
   #seen = new Map<string, Map<Reason, number>>()
@@ -69,6 +69,30 @@ export class MovedLimit {
     }
     reasons.set(reason, (count ?? 0) + 1)
     return (count ?? 0) < this.#perSecond
+  }
+}
+
+/** By what decisions are kept. */
+export interface Sampling {
+  /** The share, 0 to 1, of the decisions that nothing else keeps. */
+  readonly share: number
+  readonly movedPerSecond: number
+  readonly isJob: (className: string) => boolean
+  /** A number in [0, 1) that stands for a request's id. */
+  readonly chance: (requestId: string) => number
+  /** Hears of each that is not kept. */
+  readonly leftOut: (decision: Decision) => void
+}
+
+/** Whether and why a decision is kept; one rule for every process that decides. */
+export const sampler = ({ share, movedPerSecond, isJob, chance, leftOut }: Sampling) => {
+  const moved = new MovedLimit(movedPerSecond)
+  return (decision: Decision, requestId: string): DecisionRecord['sampledBy'] | undefined => {
+    const by = keptBy(decision, isJob(decision.class))
+    if (by === 'job' || (by === 'not-first-choice' && moved.takes(decision))) return by
+    if (share > 0 && chance(requestId) < share) return 'share'
+    leftOut(decision)
+    return undefined
   }
 }
 

@@ -153,12 +153,17 @@ const [CLASS, ACTION, REASON, TARGET, FIRST, POLICY, FLAG, ROLLOUT] = [0, 1, 2, 
 const [TENANT, TIER, REGION, COUNTRY, MODEL, PROMPT, COLUMNS] = [8, 9, 10, 11, 12, 13, 14] as const
 
 /**
- * Where the request would best have gone. A tier of several sites has as many first choices, and a ladder that is worked
- * out for each request names none: what took it is the first choice then, or what stood in its way.
+ * Where the request would best have gone. A tier of several sites has as many first choices: what took it is the first
+ * choice then.
  */
-const firstChoiceOf = (decision: Decision, target: string | null): string | null => {
-  if (decision.reason === 'first-choice') return target
-  const first = decision.ladder[0]?.[0]
-  if (first !== undefined && first !== '*' && !first.startsWith('nearest ')) return first
-  return decision.because[0]?.target ?? null
+const firstChoiceOf = (decision: Decision, target: string | null): string | null =>
+  decision.reason === 'first-choice' ? target : (firstWanted(decision) ?? null)
+
+/**
+ * What a ladder names first. One that is worked out for each request names nothing: it is what stood in the way then, if
+ * anything did.
+ */
+export const firstWanted = ({ ladder, because }: Pick<Decision, 'ladder' | 'because'>): string | undefined => {
+  const first = ladder[0]?.[0]
+  return first !== undefined && first !== '*' && !first.startsWith('nearest ') ? first : because[0]?.target
 }

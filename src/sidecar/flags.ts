@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { KnownNames } from '../admin/facts-json.ts'
 import type { FlagsView } from '../admin/flags-view.ts'
 import type { Config } from '../config.ts'
+import { hashesInForce } from '../engine/flag-programs.ts'
 import { isStaleSource } from '../engine/fold-flags.ts'
 import { type EngineSnapshot, mergeSets } from '../engine/programs.ts'
 import { accessHeaders, accessTls } from '../feeds/credentials.ts'
@@ -114,11 +115,7 @@ export function openFlags(
       server?.changed()
       if (change.kind === 'documents-accepted') sources.lookAgain()
       if (change.kind !== 'flags-accepted' || preparing > 0) return
-      const hashes = new Set<string>()
-      for (const { flag } of current().programs.flags.values()) hashes.add(flag.hash)
-      for (const { set } of Object.values(current().data.flagSets))
-        for (const { hash } of Object.values(set.flags)) hashes.add(hash)
-      compiler.retain(hashes)
+      compiler.retain(hashesInForce(current()))
     },
     view: (judge, known) =>
       flagsView({ now, current, judge, known, metrics, streamsMax: openfeature.streamsMax }, served),

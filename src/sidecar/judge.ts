@@ -95,7 +95,7 @@ export interface Asking {
 export type JudgeFacts = (facts: Facts, now: EpochMs, id: string, asking: Asking) => Decision
 
 /** A request that goes on through Envoy. */
-const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
+export const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
 
 /**
  * The decision on facts, with everything that goes with one: counters, alerts, the reservation of an admitted job, the

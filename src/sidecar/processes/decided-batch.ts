@@ -1,3 +1,4 @@
+import { firstWanted } from '../../measure/decided-ring.ts'
 import type { Decision } from '../../model/decision.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { Counts } from './shared-tally.ts'
@@ -61,7 +62,7 @@ export class DecidedBatch {
     columns[at + ACTION!] = this.#number(action)
     columns[at + REASON!] = this.#number(decision.reason)
     columns[at + TARGET!] = this.#number(isSent ? decision.target : undefined)
-    columns[at + FIRST!] = this.#number(firstOf(decision))
+    columns[at + FIRST!] = this.#number(firstWanted(decision))
     columns[at + POLICY!] = this.#number(decision.policy)
     columns[at + FLAG!] = this.#number(decision.layers[0]?.flag)
     columns[at + ROLLOUT!] = this.#number(decision.rollout)
@@ -115,12 +116,6 @@ export class DecidedBatch {
     }
     return number
   }
-}
-
-/** Where it would best have gone, as measuring works it out: what it reads of ladder and reasons is not sent along. */
-const firstOf = (decision: Decision): string | undefined => {
-  const first = decision.ladder[0]?.[0]
-  return first !== undefined && first !== '*' && !first.startsWith('nearest ') ? first : decision.because[0]?.target
 }
 
 /** The decisions of a batch, as much as is measured by, and what was sent meanwhile. Throws at bytes that are no batch. */

@@ -1,5 +1,6 @@
 import { systemClock } from '../../clock.ts'
 import { compileCondition } from '../../documents/conditions.ts'
+import { hashesInForce } from '../../engine/flag-programs.ts'
 import { fold, recompile } from '../../engine/fold.ts'
 import type { Handlers } from '../../envoy/handlers.ts'
 import { createFlagCompiler } from '../../flags/compile-flag.ts'
@@ -130,11 +131,7 @@ export async function createPath(begin: Begin, { channel, log, state }: PathPart
     apply: store.apply,
     data: () => store.current.data,
     compiler,
-    *hashes() {
-      for (const { flag } of store.current.programs.flags.values()) yield flag.hash
-      for (const { set } of Object.values(store.current.data.flagSets))
-        for (const { hash } of Object.values(set.flags)) yield hash
-    },
+    hashes: () => hashesInForce(store.current),
     differs: (why) => channel.write(frameOf('differs', why)),
   })
   let warmed: Promise<void> | undefined

@@ -1,4 +1,4 @@
-import { keptBy, MovedLimit } from '../../journal/sampling.ts'
+import { sampler } from '../../journal/sampling.ts'
 import { Slots } from '../../metrics/slots.ts'
 import type { Decision } from '../../model/decision.ts'
 import type { DecisionRecord } from '../../model/record.ts'
@@ -40,20 +40,16 @@ const SLICE_MS = 2
 
 /** A journal without anything in it. */
 export function createHandedJournal(parts: HandedJournalParts): HandedJournal {
-  const { share, isJob, chance, record, bug } = parts
+  const { record, bug } = parts
   const known = (label: string) => (label === 'class' ? parts.classNames() : undefined)
   let leftOut = new Slots(['class', 'action', 'reason'], known, 5_000)
-  const moved = new MovedLimit(parts.movedPerSecond)
   let waiting: { readonly made: Made; readonly sampledBy: DecisionRecord['sampledBy'] }[] = []
   let dropped = 0
   return {
-    wants: (decision, requestId) => {
-      const by = keptBy(decision, isJob(decision.class))
-      if (by === 'job' || (by === 'not-first-choice' && moved.takes(decision))) return by
-      if (share > 0 && chance(requestId) < share) return 'share'
-      leftOut.add(1, decision.class, decision.action, decision.reason)
-      return undefined
-    },
+    wants: sampler({
+      ...parts,
+      leftOut: (decision) => leftOut.add(1, decision.class, decision.action, decision.reason),
+    }),
     keep: (made, sampledBy) => {
       if (waiting.length < WAITING_MAX) waiting.push({ made, sampledBy })
       else dropped += 1

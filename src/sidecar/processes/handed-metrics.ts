@@ -1,6 +1,7 @@
-import { Histogram, type KnownValues, Slots } from '../../metrics/slots.ts'
-import { METRICS, type MetricName } from '../../metrics/table.ts'
-import type { Metrics } from '../../metrics.ts'
+import { Histograms } from '../../metrics/histograms.ts'
+import { type KnownValues, Slots } from '../../metrics/slots.ts'
+import { METRICS } from '../../metrics/table.ts'
+import { countingInto, type Metrics } from '../../metrics.ts'
 
 /** What was counted since it was last taken. */
 export interface Counted {
@@ -23,28 +24,23 @@ export function createHandedMetrics(): HandedMetrics {
   const known = new Map<string, ReadonlySet<string>>()
   const knownValues: KnownValues = (label) => known.get(label)
   const slots = new Map<string, Slots>()
-  const histograms = new Map<string, Map<string, { readonly labels: readonly string[]; readonly of: Histogram }>>()
+  const histograms = new Map<string, Histograms>()
   for (const [name, row] of Object.entries(METRICS)) {
-    if (row.type === 'histogram') histograms.set(name, new Map())
+    if (row.type === 'histogram') histograms.set(name, new Histograms(row.labels, 'scale' in row ? row.scale : 1))
     else if (row.type === 'counter') slots.set(name, new Slots(row.labels, knownValues))
   }
-  const histogramOf = (name: MetricName, labels: readonly string[]): Histogram => {
-    const all = histograms.get(name)!
-    const key = labels.length > 1 ? labels.join('\n') : (labels[0] ?? '')
-    let found = all.get(key)
-    if (found === undefined) {
-      const row = METRICS[name]
-      found = { labels, of: new Histogram('scale' in row ? row.scale : 1) }
-      all.set(key, found)
-    }
-    return found.of
-  }
-  const add = (name: string, count: number, a?: string, b?: string, c?: string, d?: string): void =>
-    slots.get(name)!.add(count, a, b, c, d)
   return {
-    add: add as Metrics['add'],
-    observeMs: (name, ms, ...labels) => histogramOf(name, labels as readonly string[]).observeMs(ms),
-    absorb: (name, buckets, sumMs, ...labels) => histogramOf(name, labels as readonly string[]).absorb(buckets, sumMs),
+    add: countingInto(slots),
+    observeMs: (name, ms, ...labels) =>
+      histograms
+        .get(name)!
+        .of(labels as readonly string[])
+        .observeMs(ms),
+    absorb: (name, buckets, sumMs, ...labels) =>
+      histograms
+        .get(name)!
+        .of(labels as readonly string[])
+        .absorb(buckets, sumMs),
     read: () => {},
     value: (name, ...labels) => slots.get(name)!.value(...(labels as readonly string[])),
     know: (label, values) => {
@@ -65,11 +61,7 @@ export function createHandedMetrics(): HandedMetrics {
       }
       const durations: [string, readonly number[], number, readonly string[]][] = []
       for (const [name, all] of histograms) {
-        for (const { labels, of } of all.values()) {
-          const { buckets, sumMs } = of.counts
-          durations.push([name, buckets, sumMs, labels])
-        }
-        all.clear()
+        for (const [labels, { buckets, sumMs }] of all.take()) durations.push([name, buckets, sumMs, labels])
       }
       return { counters, histograms: durations }
     },

@@ -4,7 +4,7 @@ import type { Metrics } from '../../metrics.ts'
 import type { Decision } from '../../model/decision.ts'
 import type { Facts } from '../../model/facts.ts'
 import type { AccessEntry } from '../../model/outcome.ts'
-import type { Asking } from '../judge.ts'
+import { type Asking, SENT } from '../judge.ts'
 import type { LiveTally } from '../tally.ts'
 import { readBatch } from './decided-batch.ts'
 import type { FrameName } from './frames.ts'
@@ -32,7 +32,6 @@ export interface Taking {
 }
 
 /** How a request behind Envoy is asked about, whichever process is asked. */
-const SENT: Asking = { reserve: 'declared', dispatch: true, dryRun: false }
 const NOT_LOGGED: Asking = { ...SENT, reserve: 'never' }
 
 /** Takes in what is handed over; `came` hears the ids of new decisions. */
